@@ -1,0 +1,206 @@
+/*
+ * What only shows when a section, or the whole file, is complete: keys that contradict each other,
+ * and keys that are missing.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/config_internal.h"
+#include "common/units.h"
+
+int64_t
+config_memory_needed(int streams)
+{
+	return WORKER_BASE_MEMORY +
+	       (int64_t)streams * (WORKER_RING_SIZE + WORKER_RECV_BUFFER + WORKER_SEND_BUFFER);
+}
+
+int
+config_check_name(struct config_ctx *ctx, const char *name, int line)
+{
+	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
+
+	if (strcmp(name, "http") == 0 || strcmp(name, "https") == 0)
+		return config_fail(ctx, line,
+		    "store \"%s\": the name is that of URLs; choose another, and allow URLs in "
+		    "http { }",
+		    name);
+	if (name[0] < 'a' || name[0] > 'z' || name[len] != '\0' || len >= CONFIG_NAME_MAX)
+		return config_fail(ctx, line,
+		    "store \"%.64s\": a bad name; a small letter, then small letters, digits, '+', "
+		    "'.' and '-', at most %d",
+		    name, CONFIG_NAME_MAX - 1);
+	return 0;
+}
+
+/* Fails at the line of key, for the store that is being read. */
+#define FAIL(key, ...) config_fail(ctx, config_line(ctx, SECTION_STORE, key), __VA_ARGS__)
+#define IS_SET(key) (ctx->lines[config_key_find(SECTION_STORE, key) - config_keys] != 0)
+
+/* Keys that the kind has no use for. */
+static int
+check_keys(struct config_ctx *ctx, const struct config_store *store)
+{
+	size_t i;
+
+	for (i = 0; i < CONFIG_KEYS; i++)
+		if (config_keys[i].section == SECTION_STORE && ctx->lines[i] != 0 &&
+		    (config_keys[i].kinds & 1u << store->kind) == 0)
+			return config_fail(ctx, ctx->lines[i],
+			    "store \"%s\": %s has no meaning for kind \"%s\"; leave it out",
+			    store->name, config_keys[i].name, store_kind_name(store->kind));
+	return 0;
+}
+
+static int
+check_keypair(struct config_ctx *ctx, const struct config_store *store)
+{
+	bool access = IS_SET("access_key") || IS_SET("access_key_file");
+	bool secret = IS_SET("secret_key_file") || IS_SET("secret_key_env");
+
+	if (IS_SET("access_key") && IS_SET("access_key_file"))
+		return FAIL("access_key_file",
+		    "store \"%s\": access_key and access_key_file; one of them is enough",
+		    store->name);
+	if (IS_SET("secret_key_file") && IS_SET("secret_key_env"))
+		return FAIL("secret_key_env",
+		    "store \"%s\": secret_key_file and secret_key_env; one of them is enough",
+		    store->name);
+	if (access && !secret)
+		return FAIL(IS_SET("access_key") ? "access_key" : "access_key_file",
+		    "store \"%s\": an access key without its secret; add secret_key_file or "
+		    "secret_key_env",
+		    store->name);
+	if (secret && !access)
+		return FAIL(IS_SET("secret_key_env") ? "secret_key_env" : "secret_key_file",
+		    "store \"%s\": a secret key without its access key; add access_key",
+		    store->name);
+	if (IS_SET("session_token_file") && !secret)
+		return FAIL("session_token_file",
+		    "store \"%s\": a session token without keys; add access_key and "
+		    "secret_key_file",
+		    store->name);
+	return 0;
+}
+
+/* The bucket goes in front of the host name, so there has to be a name, and no bucket yet. */
+static int
+check_virtual(struct config_ctx *ctx, const struct config_store *store)
+{
+	const char *host = strstr(store->endpoint, "://") + 3, *cos = strstr(host, ".cos.");
+
+	if (*host == '[' || host[strspn(host, "0123456789.:")] == '\0')
+		return FAIL("endpoint",
+		    "store \"%s\": an address cannot follow a bucket's name; give a host name, and "
+		    "resolve if need be",
+		    store->name);
+	if (store->kind == STORE_COS && cos != NULL && strstr(cos, ".myqcloud.com") != NULL)
+		return FAIL("endpoint",
+		    "store \"%s\": the endpoint names a bucket; it is \"%.*s%s\", tasks name the "
+		    "bucket",
+		    store->name, (int)(host - store->endpoint), store->endpoint, cos + 1);
+	return 0;
+}
+
+static int
+check_objects(struct config_ctx *ctx, struct config_store *store)
+{
+	bool cos = store->kind == STORE_COS;
+
+	if (store->endpoint[0] == '\0')
+		return FAIL("kind",
+		    "store \"%s\": kind \"%s\" needs an endpoint; add endpoint = \"https://HOST\"",
+		    store->name, store_kind_name(store->kind));
+	if (cos && IS_SET("addressing") && store->addressing == ADDRESSING_PATH)
+		return FAIL("addressing",
+		    "store \"%s\": COS refuses path addressing; leave addressing out", store->name);
+	if (cos)
+		store->addressing = ADDRESSING_VIRTUAL;
+	if (store->addressing == ADDRESSING_VIRTUAL && check_virtual(ctx, store) == -1)
+		return -1;
+	if (cos && store->verify == VERIFY_MD5)
+		return FAIL("verify",
+		    "store \"%s\": COS gives no MD5 of multipart objects; use \"auto\" or "
+		    "\"crc64\"",
+		    store->name);
+	if (!cos && store->verify == VERIFY_CRC64)
+		return FAIL("verify",
+		    "store \"%s\": kind \"s3\" gives no CRC64; use \"auto\" or \"md5\"",
+		    store->name);
+	if (store->ca_file[0] != '\0' && access(store->ca_file, R_OK) == -1)
+		return FAIL("ca_file", "store \"%s\": %s: %s; it must exist and be readable",
+		    store->name, store->ca_file, strerror(errno));
+	/* The region of S3 goes into every signature; this one is what servers take that do not
+	 * care. */
+	if (!cos && store->region[0] == '\0')
+		strlcpy(store->region, "us-east-1", sizeof(store->region));
+	return check_keypair(ctx, store);
+}
+
+int
+config_check_store(struct config_ctx *ctx, struct config_store *store)
+{
+	if (!IS_SET("kind"))
+		return config_fail(ctx, ctx->section_line,
+		    "store \"%s\" has no kind; it is \"s3\", \"cos\" or \"file\"", store->name);
+	if (check_keys(ctx, store) == -1)
+		return -1;
+	if (store->kind != STORE_FILE)
+		return check_objects(ctx, store);
+	if (store->root[0] == '\0')
+		return FAIL("kind",
+		    "store \"%s\": kind \"file\" needs a root; add root = \"/DIRECTORY\"",
+		    store->name);
+	if (store->verify == VERIFY_MD5)
+		return FAIL("verify",
+		    "store \"%s\": files have no MD5 to compare; use \"auto\" or \"crc64\"",
+		    store->name);
+	return 0;
+}
+
+/* Two keys contradict each other, and one may be a default, which has no line. */
+static int
+either_line(const struct config_ctx *ctx, enum config_section section, const char *a, const char *b)
+{
+	int line = config_line(ctx, section, a);
+
+	return line != 0 ? line : config_line(ctx, section, b);
+}
+
+static int
+check_memory(struct config_ctx *ctx, const struct config_worker *worker)
+{
+	int64_t needed = config_memory_needed(worker->streams);
+	char need[32], have[32];
+
+	if (worker->memory >= needed)
+		return 0;
+	return config_fail(ctx, either_line(ctx, SECTION_WORKER, "memory", "streams"),
+	    "%d streams need %s of memory and worker.memory is %s; raise memory to that or lower "
+	    "streams",
+	    worker->streams, units_exact_size(need, sizeof(need), needed),
+	    units_exact_size(have, sizeof(have), worker->memory));
+}
+
+int
+config_check_all(struct config_ctx *ctx)
+{
+	const struct config_worker *worker = &ctx->conf->worker;
+
+	if (worker->database[0] == '\0')
+		return config_fail(ctx, 0,
+		    "database is not set; add database = \"host=/run/postgresql dbname=ferry\"");
+	if (check_memory(ctx, worker) == -1)
+		return -1;
+	if (worker->retry_delay_ms > worker->retry_delay_max_ms)
+		return config_fail(ctx,
+		    either_line(ctx, SECTION_TOP, "retry_delay", "retry_delay_max"),
+		    "retry_delay is longer than retry_delay_max; lower the one or raise the other");
+	if (worker->connect_timeout_ms > worker->stall_timeout_ms)
+		return config_fail(ctx,
+		    either_line(ctx, SECTION_WORKER, "connect_timeout", "stall_timeout"),
+		    "connect_timeout is longer than stall_timeout; lower the one or raise the "
+		    "other");
+	return 0;
+}

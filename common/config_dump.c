@@ -1,0 +1,188 @@
+/*
+ * The configuration in force, written in its own syntax; and the names of its enums.
+ */
+#include <inttypes.h>
+#include <libpq-fe.h>
+#include <string.h>
+
+#include "common/config_internal.h"
+#include "common/units.h"
+
+const char *
+store_kind_name(enum store_kind kind)
+{
+	static const char *const names[] = {"s3", "cos", "file", "http"};
+
+	return (unsigned)kind <= STORE_HTTP ? names[kind] : "unknown";
+}
+
+const char *
+store_verify_name(enum store_verify verify)
+{
+	static const char *const names[] = {"auto", "crc64", "md5", "size", "none"};
+
+	return (unsigned)verify <= VERIFY_NONE ? names[verify] : "unknown";
+}
+
+const char *
+memory_backend_name(enum memory_backend backend)
+{
+	static const char *const names[] = {"auto", "cgroup v2", "cgroup v1", "rlimit"};
+
+	return (unsigned)backend <= MEMORY_RLIMIT ? names[backend] : "unknown";
+}
+
+/* In double quotes, so that libConfuse reads the same again: "${" would be a variable to it. */
+static void
+write_quoted(FILE *out, const char *text)
+{
+	putc('"', out);
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\' || *text == '$')
+			putc('\\', out);
+		putc(*text, out);
+	}
+	putc('"', out);
+}
+
+static void
+write_list(FILE *out, const struct config_key *key, const char *base)
+{
+	int i, count = *(const int *)(const void *)(base + key->count_offset);
+
+	putc('{', out);
+	for (i = 0; i < count; i++) {
+		if (i > 0)
+			fputs(", ", out);
+		write_quoted(out, base + key->offset + (size_t)i * key->size);
+	}
+	putc('}', out);
+}
+
+/* One keyword of a connection string, its value quoted as libpq wants it. */
+static size_t
+append_option(char *buf, size_t size, size_t used, const char *keyword, const char *value)
+{
+	int n = snprintf(buf + used, size - used, "%s%s='", used > 0 ? " " : "", keyword);
+
+	used += n > 0 ? (size_t)n : 0;
+	for (; *value != '\0' && used + 3 < size; value++) {
+		if (*value == '\'' || *value == '\\')
+			buf[used++] = '\\';
+		buf[used++] = *value;
+	}
+	if (used + 1 < size)
+		buf[used++] = '\'';
+	buf[used < size ? used : size - 1] = '\0';
+	return used < size ? used : size - 1;
+}
+
+/* The connection string; one with a password is put together anew, with stars for it. */
+static void
+write_conninfo(FILE *out, const char *conninfo)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL), *o;
+	char masked[CONFIG_PATH_MAX * 4] = "";
+	bool secret = false;
+	size_t used = 0;
+
+	for (o = options; o != NULL && o->keyword != NULL; o++) {
+		if (o->val == NULL)
+			continue;
+		if (*o->dispchar == '*')
+			secret = true;
+		used = append_option(masked, sizeof(masked), used, o->keyword,
+		    *o->dispchar == '*' ? "********" : o->val);
+	}
+	write_quoted(out, options == NULL || secret ? masked : conninfo);
+	PQconninfoFree(options);
+}
+
+static bool
+is_unset(const struct config_key *key, const char *base)
+{
+	if (key->type == TYPE_TEXT)
+		return base[key->offset] == '\0' && !key->may_be_empty;
+	return key->type == TYPE_LIST &&
+	       *(const int *)(const void *)(base + key->count_offset) == 0;
+}
+
+static void
+write_value(FILE *out, const struct config_key *key, const char *base)
+{
+	const void *place = base + key->offset;
+	char text[32];
+
+	switch (key->type) {
+	case TYPE_TEXT:
+		if (key->check == config_text_conninfo)
+			write_conninfo(out, place);
+		else
+			write_quoted(out, place);
+		break;
+	case TYPE_LIST:
+		write_list(out, key, base);
+		break;
+	case TYPE_WORD:
+		write_quoted(out, key->words[*(const int *)place]);
+		break;
+	case TYPE_INT:
+		fprintf(out, "%d", *(const int *)place);
+		break;
+	case TYPE_SIZE:
+		write_quoted(out, units_exact_size(text, sizeof(text), *(const int64_t *)place));
+		break;
+	case TYPE_DURATION:
+		write_quoted(
+		    out, units_exact_duration(text, sizeof(text), *(const int64_t *)place));
+		break;
+	case TYPE_BOOL:
+		fputs(*(const bool *)place ? "true" : "false", out);
+		break;
+	case TYPE_REFUSED:
+		break;
+	}
+}
+
+/* The keys of one section; kind is looked at for stores only. */
+static void
+write_section(FILE *out, enum config_section section, const void *base, enum store_kind kind)
+{
+	const char *const indent = section == SECTION_TOP ? "" : "\t";
+	size_t i;
+
+	for (i = 0; i < CONFIG_KEYS; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (key->section != section || key->type == TYPE_REFUSED || is_unset(key, base) ||
+		    (section == SECTION_STORE && (key->kinds & 1u << kind) == 0))
+			continue;
+		fprintf(out, "%s%s = ", indent, key->name);
+		write_value(out, key, base);
+		putc('\n', out);
+	}
+}
+
+void
+config_dump(const struct config *conf, FILE *out)
+{
+	struct config_store store;
+	int i;
+
+	write_section(out, SECTION_TOP, conf, STORE_S3);
+	fputs("worker {\n", out);
+	write_section(out, SECTION_WORKER, conf, STORE_S3);
+	fputs("}\nhttp {\n", out);
+	write_section(out, SECTION_HTTP, conf, STORE_S3);
+	fputs("}\n", out);
+	for (i = 0; i < conf->nstores; i++) {
+		store = conf->stores[i];
+		/* Where a key came from a file, the file is what the configuration says. */
+		if (store.access_key_file[0] != '\0')
+			store.access_key[0] = '\0';
+		fprintf(out, "store \"%s\" {\n", store.name);
+		write_section(out, SECTION_STORE, &store, store.kind);
+		fputs("}\n", out);
+	}
+	explicit_bzero(&store, sizeof(store));
+}

@@ -1,0 +1,199 @@
+/*
+ * How a log line is put together: head, message, fields; quoted and escaped so that one event is
+ * one line, whatever an object key, a server or a child put into it.
+ */
+#include "common/log_line.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+/* Always kept free, for a closing quote and the newline. */
+#define RESERVE 2
+
+static const char *const levels[] = {
+    "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"};
+
+/*
+ * Length of the UTF-8 sequence that s begins with, 0 if it is none: overlong forms, surrogates and
+ * what lies beyond U+10FFFF are none.
+ */
+static size_t
+utf8_length(const unsigned char *s, uint32_t *code)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t len, i;
+
+	len = *s < 0x80 ? 1 : *s < 0xc0 ? 0 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : *s < 0xf8 ? 4 : 0;
+	if (len == 0)
+		return 0;
+	*code = len == 1 ? *s : *s & (0x7fu >> len);
+	for (i = 1; i < len; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		*code = *code << 6 | (s[i] & 0x3fu);
+	}
+	if (len > 1 &&
+	    (*code < least[len] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff)))
+		return 0;
+	return len;
+}
+
+/* Controls of both blocks, and the separators that some readers of lines take for an end of line.
+ */
+static bool
+is_control(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029;
+}
+
+/* Writes what stands for the first character of s into unit.  Returns its length; *taken is what it
+ * stands for. */
+static size_t
+escape(const char *s, char unit[16], size_t *taken)
+{
+	static const char hex[] = "0123456789abcdef";
+	const unsigned char *u = (const unsigned char *)s;
+	uint32_t code = 0;
+	size_t i, len = utf8_length(u, &code);
+	const char *named = "\nn\tt\rr\"\"\\\\";
+
+	*taken = len > 0 ? len : 1;
+	for (; *named != '\0'; named += 2)
+		if (*s == *named) {
+			unit[0] = '\\';
+			unit[1] = named[1];
+			return 2;
+		}
+	if (len > 0 && !is_control(code)) {
+		memcpy(unit, s, len);
+		return len;
+	}
+	for (i = 0; i < *taken; i++) {
+		unit[i * 4] = '\\';
+		unit[i * 4 + 1] = 'x';
+		unit[i * 4 + 2] = hex[u[i] >> 4];
+		unit[i * 4 + 3] = hex[u[i] & 15];
+	}
+	return *taken * 4;
+}
+
+static size_t
+room(const struct log_line *line)
+{
+	size_t used = line->len + RESERVE;
+
+	return used < sizeof(line->text) ? sizeof(line->text) - used : 0;
+}
+
+static void
+put(struct log_line *line, const char *s, size_t len)
+{
+	memcpy(line->text + line->len, s, len);
+	line->len += len;
+}
+
+/* A value in quotes, cut between two characters where the line is full. */
+static void
+put_quoted(struct log_line *line, const char *value)
+{
+	char unit[16];
+	size_t len, taken;
+
+	put(line, "\"", 1);
+	for (; *value != '\0'; value += taken) {
+		len = escape(value, unit, &taken);
+		if (len > room(line))
+			break;
+		put(line, unit, len);
+	}
+	line->text[line->len++] = '"';
+}
+
+static bool
+needs_quotes(const char *value)
+{
+	const char *p;
+
+	for (p = value; *p > ' ' && *p < 0x7f && *p != '"' && *p != '\\' && *p != '='; p++)
+		continue;
+	return *p != '\0' || p == value;
+}
+
+void
+log_line_vbegin(struct log_line *line, int priority, const char *fmt, va_list ap)
+{
+	char message[LOG_LINE_MAX], now[32];
+	int len = 0;
+
+	line->priority = priority & LOG_PRIMASK;
+	line->len = 0;
+	if (!log_wants(line->priority))
+		return;
+	if (log_wants_head()) {
+		clock_rfc3339(now, sizeof(now));
+		len = snprintf(line->text, sizeof(line->text), "%s %s %s[%d] ", now,
+		    levels[line->priority], log_ident(), (int)getpid());
+	}
+	line->len = (size_t)len;
+	put(line, "msg=", 4);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	put_quoted(line, message);
+}
+
+void
+log_begin(struct log_line *line, int priority, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line_vbegin(line, priority, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_str(struct log_line *line, const char *name, const char *value)
+{
+	size_t name_len = strlen(name), value_len;
+
+	if (value == NULL || line->len == 0 || room(line) < name_len + 4)
+		return;
+	put(line, " ", 1);
+	put(line, name, name_len);
+	put(line, "=", 1);
+	value_len = strlen(value);
+	if (needs_quotes(value) || value_len > room(line))
+		put_quoted(line, value);
+	else
+		put(line, value, value_len);
+}
+
+void
+log_int(struct log_line *line, const char *name, int64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRId64, value);
+	if (line->len > 0 && room(line) >= strlen(name) + strlen(text) + 2)
+		log_str(line, name, text);
+}
+
+void
+log_uint(struct log_line *line, const char *name, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	if (line->len > 0 && room(line) >= strlen(name) + strlen(text) + 2)
+		log_str(line, name, text);
+}
+
+size_t
+log_line_end(struct log_line *line)
+{
+	line->text[line->len++] = '\n';
+	return line->len;
+}
