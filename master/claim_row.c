@@ -1,0 +1,52 @@
+/*
+ * Reads claimed rows.  The table's constraints keep every value within its field; what would not fit is cut all the same.
+ */
+#include "master/claim_row.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t
+integer(const PGresult *res, int row, int column)
+{
+	return strtoll(PQgetvalue(res, row, column), NULL, 10);
+}
+
+/* PQgetvalue() gives "" for NULL, which is what our strings mean by it. */
+static void
+text(char *out, size_t size, const PGresult *res, int row, int column)
+{
+	strlcpy(out, PQgetvalue(res, row, column), size);
+}
+
+static enum if_exists
+if_exists(const char *word)
+{
+	if (strcmp(word, "skip") == 0)
+		return IF_EXISTS_SKIP;
+	return strcmp(word, "fail") == 0 ? IF_EXISTS_FAIL : IF_EXISTS_OVERWRITE;
+}
+
+int
+claim_read_task(const PGresult *res, int row, struct task *task)
+{
+	memset(task, 0, sizeof(*task));
+	task->id = integer(res, row, CLAIM_ID);
+	task->claim = integer(res, row, CLAIM_CLAIM);
+	task->attempt = (int)integer(res, row, CLAIM_ATTEMPT);
+	task->crashes = (int)integer(res, row, CLAIM_CRASHES);
+	task->ooms = (int)integer(res, row, CLAIM_OOMS);
+	task->max_attempts = (int)integer(res, row, CLAIM_MAX_ATTEMPTS);
+	task->frugal = task->ooms > 0;
+	task->if_exists = if_exists(PQgetvalue(res, row, CLAIM_IF_EXISTS));
+	task->has_expect_size = !PQgetisnull(res, row, CLAIM_EXPECT_SIZE);
+	task->has_expect_crc64 = !PQgetisnull(res, row, CLAIM_EXPECT_CRC64);
+	task->expect_size = integer(res, row, CLAIM_EXPECT_SIZE);
+	task->expect_crc64 = strtoull(PQgetvalue(res, row, CLAIM_EXPECT_CRC64), NULL, 10);
+	text(task->source, sizeof(task->source), res, row, CLAIM_SOURCE);
+	text(task->destination, sizeof(task->destination), res, row, CLAIM_DESTINATION);
+	text(task->content_type, sizeof(task->content_type), res, row, CLAIM_CONTENT_TYPE);
+	text(task->storage_class, sizeof(task->storage_class), res, row, CLAIM_STORAGE_CLASS);
+	text(task->metadata, sizeof(task->metadata), res, row, CLAIM_METADATA);
+	return (int)integer(res, row, CLAIM_SLOT);
+}

@@ -1,0 +1,34 @@
+/*
+ * A row of the claim statement as a struct task.
+ */
+#ifndef MASTER_CLAIM_ROW_H
+#define MASTER_CLAIM_ROW_H
+
+#include <libpq-fe.h>
+
+#include "common/task.h"
+
+/* The claim statement's columns, in its order. */
+enum claim_column {
+	CLAIM_SLOT,
+	CLAIM_ID,
+	CLAIM_CLAIM,
+	CLAIM_ATTEMPT,
+	CLAIM_CRASHES,
+	CLAIM_OOMS,
+	CLAIM_MAX_ATTEMPTS,
+	CLAIM_IF_EXISTS,
+	CLAIM_EXPECT_SIZE,
+	CLAIM_EXPECT_CRC64,
+	CLAIM_SOURCE,
+	CLAIM_DESTINATION,
+	CLAIM_CONTENT_TYPE,
+	CLAIM_STORAGE_CLASS,
+	CLAIM_METADATA,
+	CLAIM_COLUMNS,
+};
+
+/* Returns the number of the slot that it was claimed for. */
+int claim_read_task(const PGresult *res, int row, struct task *task);
+
+#endif

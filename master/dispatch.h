@@ -1,0 +1,21 @@
+/*
+ * The conversation with workers: tasks out, what they say in.
+ */
+#ifndef MASTER_DISPATCH_H
+#define MASTER_DISPATCH_H
+
+#include "master/ferryd.h"
+
+/* Gives the task, which is copied, to an idle worker. */
+void dispatch_task(struct master *m, struct slot *slot, const struct task *task);
+
+/* Tells the worker that its task is cancelled, or no longer ours. */
+void dispatch_cancel(struct slot *slot);
+
+/* Lets an idle worker clear away abandoned uploads. */
+void dispatch_reap(struct slot *slot);
+
+/* Takes in what the worker says, some of it at a time.  Returns true if there may be more. */
+bool dispatch_receive(struct master *m, struct slot *slot);
+
+#endif

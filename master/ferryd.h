@@ -1,0 +1,159 @@
+/*
+ * What the master's modules share: one struct master, made in main() and handed to everybody.  Each part of it is
+ * written by the module that its comment names and read by the others.
+ */
+#ifndef MASTER_FERRYD_H
+#define MASTER_FERRYD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "common/channel.h"
+#include "common/config.h"
+#include "common/db.h"
+#include "common/task.h"
+#include "master/cap.h"
+
+enum phase {
+	PHASE_STARTING, /* until the database has answered, or failed to, for the first time */
+	PHASE_RUNNING,
+	PHASE_DRAINING, /* QUIT: no new claims, workers end after their task */
+	PHASE_STOPPING, /* TERM: workers hand back, and are killed after the grace */
+	PHASE_LEAVING,	/* no workers left: the last statements */
+	PHASE_GONE,
+};
+
+/* starting -> idle -> busy -> stopping -> (dead) -> empty or backoff -> starting */
+enum slot_state { SLOT_EMPTY, SLOT_BACKOFF, SLOT_STARTING, SLOT_IDLE, SLOT_BUSY, SLOT_STOPPING };
+
+/* A message that waits until the worker reads. */
+struct outgoing {
+	TAILQ_ENTRY(outgoing) entry;
+	int fd; /* a copy of the descriptor that goes along, or -1 */
+	int64_t since;
+	struct msg msg;
+};
+TAILQ_HEAD(outbox, outgoing);
+
+/* A store that the slot's task reads or writes, and the share of its rate that the worker was told. */
+struct slot_use {
+	char store[CONFIG_NAME_MAX]; /* empty: none */
+	int64_t rate_told;	     /* -1: nothing yet */
+};
+
+struct slot {
+	int number; /* from 1 */
+	enum slot_state state;
+	pid_t pid; /* 0: no process */
+	int pidfd; /* -1: none could be had, SIGCHLD has to do */
+	int channel;
+	int report;		  /* what failed between fork and exec can be read here; -1 once it is idle */
+	uint64_t generation;	  /* of this process; rises with every spawn */
+	uint64_t conf_generation; /* of the configuration that it was started with */
+	int64_t memory;		  /* its cap, bytes */
+	int64_t silence_ms;	  /* longest silence of a busy worker */
+	int max_tasks;		  /* it retires after so many; 0: never for that */
+	int ntasks;		  /* that it was given */
+	int64_t expires_at;	  /* it retires then; 0: never for that */
+	int64_t started_at;
+	int64_t heard_at;
+	int64_t kill_at; /* deadline of a process that should have ended; 0: none */
+	int64_t start_at;
+	int64_t delay_ms; /* before the next start; doubles with bad starts */
+	bool was_idle;	  /* said READY */
+	bool retiring;	 /* was told to end once idle */
+	bool reserved;	 /* the claim under way may give it a task */
+	bool reaping;	 /* busy, but with REAP */
+	bool cancelled;	 /* was told to drop its task */
+	bool killed;	 /* we sent SIGKILL */
+	bool exited;	 /* waited for: its pid may be somebody else's by now */
+	bool forgiven;	 /* we stopped it: its death is not its task's fault */
+	bool complained; /* its nonsense has been logged */
+	struct cap_leaf leaf;
+	struct task *task; /* owned; NULL: none */
+	int64_t bytes_done;
+	int64_t bytes_total;
+	struct slot_use uses[2];
+	struct outbox outbox;
+};
+
+struct pool {
+	int target; /* workers wanted: the configuration's, and TTIN and TTOU since */
+	uint64_t generation;
+	bool start_failing; /* logged once an outage */
+	struct slot slots[CONFIG_WORKERS_MAX];
+};
+
+/* How far the conversation with the database has come on this connection. */
+enum link { LINK_DOWN, LINK_SCHEMA, LINK_NODE, LINK_READY };
+
+/* queue.c: the node; claim.c: the rest. */
+struct queue {
+	enum link link;
+	int64_t node; /* id of our row, 0: none */
+	char node_name[CONFIG_PATH_MAX + 256];
+	bool schema_bad; /* logged */
+	bool renewing;
+	bool rescuing;
+	bool reconcile_wanted; /* as soon as no claim is under way */
+	bool leaving; /* the last statement is under way */
+	bool left;    /* it is answered */
+	bool error_logged; /* of renewal, rescue, claim: once an outage */
+	int64_t schema_at; /* deadlines; 0: none */
+	int64_t renew_at;
+
+	bool claim_wanted;
+	bool claiming;
+	int64_t claim_node; /* who the claim under way is for */
+	bool asking_due;
+	bool checking;
+	bool check_again;
+	int64_t claim_not_before;
+	int64_t poll_at;
+	int64_t due_at;
+	int64_t check_at;
+	int64_t reap_at;
+};
+
+/* A store that asked us to slow down gets no new tasks until then. */
+struct throttle {
+	char store[CONFIG_NAME_MAX];
+	int64_t until;
+	int64_t delay_ms;
+};
+
+struct death;
+TAILQ_HEAD(deaths, death);
+
+struct master {
+	struct config *conf;
+	uint64_t conf_generation; /* rises when workers have to be replaced */
+	bool foreground;
+	enum phase phase;
+	int64_t phase_deadline;
+	int exit_code;
+
+	int signal_fd;
+	int null_fd;
+	int image_fd; /* ferry-worker as it was at start */
+	int ready_fd; /* the starter waits at its other end; -1: nobody does */
+	char **environment; /* of workers */
+
+	struct cap *cap;
+	struct db *db;
+	struct queue queue;
+	struct pool pool;
+	struct deaths deaths; /* reap.c: settled in the database, or waiting for it */
+	struct throttle throttles[CONFIG_STORES_MAX];
+};
+
+/* No new tasks from now on. */
+static inline bool
+master_is_ending(const struct master *m)
+{
+	return m->phase >= PHASE_DRAINING;
+}
+
+#endif

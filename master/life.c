@@ -1,0 +1,143 @@
+/*
+ * Owns master.phase.
+ */
+#include "master/life.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/daemon.h"
+#include "master/notify.h"
+#include "master/pool.h"
+#include "master/post.h"
+#include "master/recover.h"
+
+#define LEAVE_MS 1000 /* for the last statements */
+
+void
+life_started(struct master *m)
+{
+	if (m->phase != PHASE_STARTING)
+		return;
+	m->phase = PHASE_RUNNING;
+	daemon_ready(m->ready_fd, log_fd() != STDERR_FILENO);
+	m->ready_fd = -1;
+	notify_ready();
+	log_info("ferryd %s is up, %d workers", FERRY_VERSION, m->pool.target);
+}
+
+void
+life_fail(struct master *m, int code, const char *fmt, ...)
+{
+	char text[3 * CONFIG_PATH_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_event(LOG_CRIT, "%s", text);
+	if (log_fd() != STDERR_FILENO)
+		dprintf(STDERR_FILENO, "ferryd: %s\n", text);
+	m->exit_code = code;
+	m->phase = PHASE_GONE;
+}
+
+static void
+kill_all(struct master *m)
+{
+	struct slot *slot;
+
+	POOL_FOREACH (slot, m)
+		if (pool_is_live(slot)) {
+			slot->forgiven = true;
+			pool_kill(slot);
+		}
+}
+
+void
+life_stop(struct master *m)
+{
+	struct slot *slot;
+
+	if (m->phase >= PHASE_STOPPING) {
+		if (m->phase == PHASE_STOPPING)
+			log_warn("stopping at once");
+		kill_all(m);
+		return;
+	}
+	m->phase = PHASE_STOPPING;
+	m->phase_deadline = clock_ms() + m->conf->worker.grace_ms;
+	notify_stopping();
+	log_info("stopping: %d workers have %d s to hand back", pool_count_live(m), (int)(m->conf->worker.grace_ms / 1000));
+	POOL_FOREACH (slot, m)
+		if (pool_is_live(slot)) {
+			slot->retiring = true;
+			slot->kill_at = 0;
+			post_simple(slot, MSG_STOP);
+		}
+}
+
+void
+life_drain(struct master *m)
+{
+	struct slot *slot;
+
+	if (m->phase >= PHASE_DRAINING)
+		return;
+	m->phase = PHASE_DRAINING;
+	notify_stopping();
+	log_info("draining: %d workers end after their task", pool_count_live(m));
+	POOL_FOREACH (slot, m)
+		if (pool_is_live(slot) && !slot->retiring) {
+			slot->retiring = true;
+			post_simple(slot, MSG_RETIRE);
+		}
+}
+
+static bool
+is_late(const struct master *m)
+{
+	return m->phase_deadline != 0 && m->phase_deadline <= clock_ms();
+}
+
+/* Deaths are settled by statements before the last one; all of them wait for the database no longer than LEAVE_MS. */
+static void
+leave(struct master *m)
+{
+	if (m->queue.node == 0 && TAILQ_EMPTY(&m->deaths))
+		m->phase = PHASE_GONE;
+	else if (!m->queue.leaving)
+		m->queue.leaving = recover_leave(m);
+	if (m->queue.left)
+		m->phase = PHASE_GONE;
+	if (m->phase == PHASE_LEAVING && is_late(m)) {
+		log_warn("the database is away: what this node still has returns to the queue with its lease");
+		m->phase = PHASE_GONE;
+	}
+}
+
+void
+life_run(struct master *m)
+{
+	if (m->phase == PHASE_STOPPING && is_late(m)) {
+		m->phase_deadline = 0;
+		log_warn("%d workers have not handed back in time: killed", pool_count_live(m));
+		kill_all(m);
+	}
+	if ((m->phase == PHASE_DRAINING || m->phase == PHASE_STOPPING) && pool_count_live(m) == 0) {
+		m->phase = PHASE_LEAVING;
+		m->phase_deadline = clock_ms() + LEAVE_MS;
+	}
+	if (m->phase == PHASE_LEAVING)
+		leave(m);
+}
+
+int64_t
+life_deadline(const struct master *m)
+{
+	return m->phase_deadline;
+}

@@ -1,0 +1,174 @@
+/*
+ * The loop: waits for signals, workers, their ends, the database and the clock, and lets whoever owns the event act.
+ * Handlers run to completion and never wait.
+ */
+#include "master/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/claim.h"
+#include "master/dispatch.h"
+#include "master/life.h"
+#include "master/limits.h"
+#include "master/notify.h"
+#include "master/pool.h"
+#include "master/post.h"
+#include "master/queue.h"
+#include "master/reap.h"
+#include "master/reload.h"
+#include "master/settle.h"
+#include "master/signals.h"
+#include "master/title.h"
+
+#define FDS_MAX (2 + 2 * CONFIG_WORKERS_MAX)
+
+static void
+resize(struct master *m, int by)
+{
+	pool_resize(m, m->pool.target + by);
+	log_info("%d workers wanted", m->pool.target);
+}
+
+/* The pidfds say which it was, but for a process that none could be had for (too many open files, an old kernel). */
+static void
+on_child(struct master *m)
+{
+	struct slot *slot;
+
+	POOL_FOREACH (slot, m)
+		if (pool_is_live(slot) && slot->pidfd == -1)
+			reap_slot(m, slot);
+}
+
+static void
+on_signal(struct master *m, int signo)
+{
+	bool ending = master_is_ending(m);
+
+	switch (signo) {
+	case SIGTERM:
+	case SIGINT:
+		life_stop(m);
+		break;
+	case SIGQUIT:
+		life_drain(m);
+		break;
+	case SIGHUP:
+		if (!ending)
+			reload_configuration(m);
+		break;
+	case SIGUSR1:
+		reload_log(m);
+		break;
+	case SIGTTIN:
+	case SIGTTOU:
+		if (!ending)
+			resize(m, signo == SIGTTIN ? 1 : -1);
+		break;
+	case SIGCHLD:
+		on_child(m);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+on_signals(struct master *m)
+{
+	int signo;
+
+	while ((signo = signals_next(m->signal_fd)) != 0)
+		on_signal(m, signo);
+}
+
+static int64_t
+next_deadline(const struct master *m)
+{
+	int64_t at = clock_earlier(db_deadline(m->db), pool_deadline(m));
+
+	at = clock_earlier(at, clock_earlier(queue_deadline(m), claim_deadline(m)));
+	at = clock_earlier(at, clock_earlier(settle_deadline(m), life_deadline(m)));
+	return clock_earlier(at, clock_earlier(cap_deadline(m->cap), notify_deadline()));
+}
+
+/* What the clock brings, and what the events of this turn have made due. */
+static void
+run_modules(struct master *m)
+{
+	pool_run(m);
+	queue_run(m);
+	claim_run(m);
+	settle_run(m);
+	life_run(m);
+	cap_run(m->cap);
+	notify_run();
+	title_update(m);
+}
+
+static nfds_t
+fill(const struct master *m, struct pollfd *fds)
+{
+	const struct slot *slot;
+	nfds_t n = 0;
+
+	fds[n++] = (struct pollfd){ .fd = m->signal_fd, .events = POLLIN };
+	fds[n++] = (struct pollfd){ .fd = db_fd(m->db), .events = db_poll_events(m->db) };
+	POOL_FOREACH (slot, m) {
+		if (!pool_is_live(slot))
+			continue;
+		fds[n++] = (struct pollfd){ .fd = slot->channel,
+			.events = (short)(POLLIN | (TAILQ_EMPTY(&slot->outbox) ? 0 : POLLOUT)) };
+		fds[n++] = (struct pollfd){ .fd = slot->pidfd, .events = POLLIN };
+	}
+	return n;
+}
+
+/* The slots are those that fill() found live: none starts or ends between it and this, but by our own hand here. */
+static void
+serve_workers(struct master *m, const struct pollfd *fds)
+{
+	struct slot *slot;
+
+	POOL_FOREACH (slot, m) {
+		if (!pool_is_live(slot))
+			continue;
+		if (fds[0].revents & POLLOUT)
+			post_flush(slot);
+		if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
+			dispatch_receive(m, slot);
+		if (fds[1].revents & POLLIN)
+			reap_slot(m, slot);
+		fds += 2;
+	}
+}
+
+void
+loop_run(struct master *m)
+{
+	struct pollfd fds[FDS_MAX];
+	nfds_t n;
+
+	for (;;) {
+		run_modules(m);
+		db_run(m->db);
+		if (m->phase == PHASE_GONE)
+			return;
+		n = fill(m, fds);
+		if (poll(fds, n, clock_until(next_deadline(m))) == -1) {
+			if (errno == EINTR || errno == ENOMEM || errno == EAGAIN)
+				continue;
+			fatal(EX_SOFTWARE, "poll: %s", strerror(errno));
+		}
+		serve_workers(m, fds + 2);
+		if (fds[0].revents & POLLIN)
+			on_signals(m);
+		db_run(m->db);
+	}
+}

@@ -1,0 +1,65 @@
+/*
+ * Writes PostgreSQL's array literals (documentation, "Arrays", input and output syntax).
+ */
+#include "master/sqlarray.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+
+void
+sqlarray_init(struct sqlarray *a)
+{
+	a->n = 0;
+	a->text = NULL;
+	a->out = open_memstream(&a->text, &a->len);
+	if (a->out == NULL)
+		fatal(71, "out of memory"); /* EX_OSERR */
+	putc('{', a->out);
+}
+
+static void
+separate(struct sqlarray *a)
+{
+	if (a->n++ > 0)
+		putc(',', a->out);
+}
+
+void
+sqlarray_add_int(struct sqlarray *a, int64_t value)
+{
+	separate(a);
+	fprintf(a->out, "%" PRId64, value);
+}
+
+void
+sqlarray_add_str(struct sqlarray *a, const char *value)
+{
+	separate(a);
+	putc('"', a->out);
+	for (; *value != '\0'; value++) {
+		if (*value == '"' || *value == '\\')
+			putc('\\', a->out);
+		putc(*value, a->out);
+	}
+	putc('"', a->out);
+}
+
+const char *
+sqlarray_finish(struct sqlarray *a)
+{
+	putc('}', a->out);
+	if (fclose(a->out) != 0)
+		fatal(71, "out of memory"); /* EX_OSERR */
+	a->out = NULL;
+	return a->text;
+}
+
+void
+sqlarray_release(struct sqlarray *a)
+{
+	if (a->out != NULL)
+		fclose(a->out);
+	free(a->text);
+}
