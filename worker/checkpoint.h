@@ -1,0 +1,59 @@
+/*
+ * All that a worker writes to and reads from the database about its task.  Every write names the claim and changes nothing
+ * if that is stale; to learn so sets w->stale, and the transfer is dropped.
+ *
+ * Statements go out in order.  Those about finished parts are not waited for; whoever waits for a later one knows that
+ * they are in.
+ */
+#ifndef WORKER_CHECKPOINT_H
+#define WORKER_CHECKPOINT_H
+
+#include <libpq-fe.h>
+#include <stdint.h>
+
+#include "worker/transfer.h"
+
+/* The upload that is open for the task, if there is one.  Returns 0, or -1 (failure or interrupted), as all that wait. */
+int checkpoint_load(struct transfer *t);
+
+/* Its parts, one call each; those that cannot be are left out by the caller. */
+typedef void checkpoint_part_visit(struct transfer *t, int number, int64_t size, uint64_t crc64, const char *etag);
+int checkpoint_load_parts(struct transfer *t, checkpoint_part_visit *visit);
+
+/* The size and what is there of it, for whoever looks at the row.  Not waited for. */
+void checkpoint_total(struct transfer *t);
+
+/* A new upload t->upload_id was begun. */
+int checkpoint_begin(struct transfer *t);
+
+/* Part number is finished.  Not waited for. */
+void checkpoint_part(struct transfer *t, int number);
+
+/* The claim still holds. */
+int checkpoint_confirm(struct transfer *t);
+
+/* Complete is about to be sent. */
+int checkpoint_intend(struct transfer *t);
+
+/* The upload is not to be resumed: before it is aborted.  And: it is gone. */
+int checkpoint_abandon(struct transfer *t, const char *upload_id);
+int checkpoint_forget(struct transfer *t, const char *upload_id);
+
+enum checkpoint_owner { OWNER_US, OWNER_CANCELLED, OWNER_OTHER, OWNER_UNKNOWN };
+
+/* Whose the row is; waits for the answer also when interrupted, but not beyond a stop's deadline. */
+enum checkpoint_owner checkpoint_ask(struct transfer *t);
+
+/* Deletes a cancelled task's checkpoint. */
+void checkpoint_forget_cancelled(struct transfer *t, const char *upload_id);
+
+/*
+ * Settle the row; wait for the database as long as it takes, but not beyond a stop's deadline.
+ * Return OWNER_US if it is settled, OWNER_OTHER if the claim is stale, OWNER_UNKNOWN if time ran out.
+ */
+enum checkpoint_owner checkpoint_settle_done(struct transfer *t, int64_t peak);
+enum checkpoint_owner checkpoint_settle_retry(struct transfer *t, int64_t peak);
+enum checkpoint_owner checkpoint_settle_failed(struct transfer *t, int64_t peak);
+enum checkpoint_owner checkpoint_release(struct transfer *t);
+
+#endif

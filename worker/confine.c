@@ -1,0 +1,109 @@
+/*
+ * Start-up hygiene.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "worker/confine.h"
+
+#define CONFINE_LAST_MS 1800
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define CONFINE_TRACED
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define CONFINE_TRACED
+#endif
+
+static int watched = -1;
+
+static void
+confine_check_user(int channel)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (geteuid() != 0)
+		return;
+	if (getsockopt(channel, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
+		fatal(EX_USAGE, "descriptor %d is no channel: %s", channel, strerror(errno));
+	if (peer.uid != 0)
+		fatal(EX_NOPERM, "runs as root, but its master runs as uid %u", (unsigned)peer.uid);
+}
+
+void
+confine(int slot, int channel, int keep)
+{
+	struct rlimit none = { 0, 0 };
+	char name[16];
+
+	if (close_range((unsigned)keep + 1, ~0U, 0) == -1)
+		fatal(EX_OSERR, "close_range: %s", strerror(errno));
+	confine_check_user(channel);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		fatal(EX_OSERR, "no_new_privs: %s", strerror(errno));
+	if (setrlimit(RLIMIT_CORE, &none) == -1)
+		fatal(EX_OSERR, "RLIMIT_CORE: %s", strerror(errno));
+#ifndef CONFINE_TRACED
+	/* the leak check of the sanitizers attaches to its own process, which this forbids */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+		fatal(EX_OSERR, "PR_SET_DUMPABLE: %s", strerror(errno));
+#endif
+	snprintf(name, sizeof(name), "ferry-worker/%d", slot);
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+	umask(077);
+}
+
+static void
+confine_on_io(int sig)
+{
+	struct pollfd pfd = { .fd = watched };
+	struct itimerval last = { .it_value = { .tv_sec = CONFINE_LAST_MS / 1000, .tv_usec = CONFINE_LAST_MS % 1000 * 1000 } };
+	int saved = errno;
+
+	(void)sig;
+	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
+		signal(SIGIO, SIG_IGN);
+		setitimer(ITIMER_REAL, &last, NULL);
+	}
+	errno = saved;
+}
+
+static void
+confine_on_alarm(int sig)
+{
+	(void)sig;
+	_exit(EX_UNAVAILABLE);
+}
+
+void
+confine_watch_master(int channel)
+{
+	struct sigaction io = { .sa_handler = confine_on_io, .sa_flags = SA_RESTART };
+	struct sigaction last = { .sa_handler = confine_on_alarm };
+	int flags;
+
+	watched = channel;
+	sigemptyset(&io.sa_mask);
+	sigemptyset(&last.sa_mask);
+	if (sigaction(SIGIO, &io, NULL) == -1 || sigaction(SIGALRM, &last, NULL) == -1 ||
+	    signal(SIGPIPE, SIG_IGN) == SIG_ERR || fcntl(channel, F_SETOWN, getpid()) == -1 ||
+	    (flags = fcntl(channel, F_GETFL)) == -1 || fcntl(channel, F_SETFL, flags | O_ASYNC | O_NONBLOCK) == -1)
+		fatal(EX_OSERR, "watch the master: %s", strerror(errno));
+	/* it may have gone before we asked */
+	confine_on_io(SIGIO);
+}

@@ -1,0 +1,367 @@
+/*
+ * Completion, doubt, verification.
+ */
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/clock.h"
+#include "worker/checkpoint.h"
+#include "worker/finish.h"
+#include "worker/loop.h"
+#include "worker/memory.h"
+#include "worker/parts.h"
+#include "worker/target.h"
+
+/* How much an answer about the destination proves. */
+enum proof { PROOF_ABSENT, PROOF_DIFFERS, PROOF_SIZE, PROOF_MD5, PROOF_CRC64 };
+
+static bool
+finish_hex_md5(const char *etag, unsigned char digest[16])
+{
+	char byte[3] = "";
+	int i;
+
+	if (strlen(etag) != 32 || strspn(etag, "0123456789abcdefABCDEF") != 32)
+		return false;
+	for (i = 0; i < 16; i++) {
+		memcpy(byte, etag + 2 * i, 2);
+		digest[i] = (unsigned char)strtoul(byte, NULL, 16);
+	}
+	return true;
+}
+
+/* The ETag that S3 gives to the parts' object: MD5 of their MD5s.  Returns false if they have none. */
+static bool
+finish_expected_etag(const struct transfer *t, char *out, size_t size)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *md5;
+	bool known = true;
+	unsigned len;
+	int i, n = 0;
+
+	if (t->opaque_etags || t->target.store->conf.kind != STORE_S3)
+		return false;
+	if (!t->multipart) {
+		strlcpy(out, parts_etag(&t->parts[0]), size);
+		return finish_hex_md5(out, digest);
+	}
+	if ((md5 = EVP_MD_CTX_new()) == NULL || EVP_DigestInit_ex(md5, EVP_md5(), NULL) != 1)
+		memory_exhausted(1);
+	for (i = 0; i < t->nparts && known; i++) {
+		known = finish_hex_md5(parts_etag(&t->parts[i]), digest);
+		if (known)
+			EVP_DigestUpdate(md5, digest, 16);
+	}
+	EVP_DigestFinal_ex(md5, digest, &len);
+	EVP_MD_CTX_free(md5);
+	for (i = 0; i < 16; i++)
+		n += snprintf(out + n, size - (size_t)n, "%02x", digest[i]);
+	snprintf(out + n, size - (size_t)n, "-%d", t->nparts);
+	return known;
+}
+
+static enum proof
+finish_compare(const struct transfer *t, const struct object_info *info)
+{
+	char expected[64];
+
+	if (info->size != t->size)
+		return PROOF_DIFFERS;
+	if (info->has_crc64)
+		return info->crc64 == parts_crc64(t) ? PROOF_CRC64 : PROOF_DIFFERS;
+	if (!finish_expected_etag(t, expected, sizeof(expected)))
+		return PROOF_SIZE;
+	if (strcasecmp(info->etag, expected) == 0)
+		return PROOF_MD5;
+	/* a store that encrypts makes other ETags; whoever asked for the size alone knows that */
+	return t->verify == VERIFY_MD5 ? PROOF_DIFFERS : PROOF_SIZE;
+}
+
+/* Asks the destination.  Returns 0 or -1; what it said is in t->failure only if it is not an answer. */
+static int
+finish_ask(struct transfer *t, enum proof *proof, char *told, size_t told_size)
+{
+	struct http_request r;
+	int rc;
+
+	target_prepare(t, &r, OP_HEAD);
+	rc = http_call(t->w, &r, &t->failure);
+	if (rc == -1 && r.status == 404) {
+		failure_init(&t->failure);
+		*proof = PROOF_ABSENT;
+		snprintf(told, told_size, "no object");
+		rc = 0;
+	} else if (rc == 0) {
+		*proof = finish_compare(t, &r.info);
+		snprintf(told, told_size, "%" PRId64 " bytes, ETag %.64s", r.info.size, r.info.etag);
+		if (text_is_plain(r.info.etag))
+			strlcpy(t->etag, r.info.etag, sizeof(t->etag));
+	}
+	http_release(&r);
+	return rc;
+}
+
+/* Is the proof what the store's verify asks for?  Sets t->verified_by. */
+static bool
+finish_is_verified(struct transfer *t, enum proof proof)
+{
+	static const struct {
+		enum proof proof;
+		const char *name;
+	} wanted[] = {
+		[VERIFY_CRC64] = { PROOF_CRC64, "crc64" },
+		[VERIFY_MD5] = { PROOF_MD5, "md5" },
+		[VERIFY_SIZE] = { PROOF_SIZE, "size" },
+	};
+
+	if (proof >= PROOF_SIZE && (t->verify == VERIFY_SIZE || proof == wanted[t->verify].proof)) {
+		t->verified_by = wanted[t->verify].name;
+		return true;
+	}
+	/* the store's answers carry no checksum: said so, and only where none was asked for by name */
+	if (proof == PROOF_SIZE && t->verify_auto) {
+		t->verified_by = "size";
+		return true;
+	}
+	return false;
+}
+
+static int
+finish_verify(struct transfer *t)
+{
+	enum proof proof = PROOF_ABSENT;
+	char told[128];
+
+	t->crc64 = parts_crc64(t);
+	if (t->verify == VERIFY_NONE) {
+		t->verified_by = "none";
+		return 0;
+	}
+	if (finish_ask(t, &proof, told, sizeof(told)) == -1)
+		return -1;
+	if (finish_is_verified(t, proof))
+		return 0;
+	strlcpy(t->failure.store, t->target.store->conf.name, sizeof(t->failure.store));
+	return failure_set(&t->failure, CLASS_TRANSIENT, "destination differs: it has %s; sent were %" PRId64
+	    " bytes, CRC64 %" PRIu64, told, t->size, t->crc64);
+}
+
+static int
+finish_put(struct transfer *t)
+{
+	t->crc64 = t->parts[0].crc64;
+	strlcpy(t->etag, parts_etag(&t->parts[0]), sizeof(t->etag));
+	/* its answer said all: the writer has compared */
+	if (t->verify == VERIFY_MD5 && !t->opaque_etags) {
+		t->verified_by = "md5";
+		return 0;
+	}
+	if (t->verify == VERIFY_CRC64 && t->has_server_crc64) {
+		t->verified_by = "crc64";
+		return 0;
+	}
+	return finish_verify(t);
+}
+
+/* The temporary file is gone: is it the target now? */
+static int
+finish_was_renamed(struct transfer *t, bool *completed)
+{
+	uint64_t crc64;
+	int rc;
+
+	rc = file_read_target(t->w, &t->target.file, t->size, &crc64, &t->failure);
+	if (rc != 1)
+		return rc;
+	t->crc64 = parts_crc64(t);
+	*completed = crc64 == t->crc64;
+	t->verified_by = "crc64";
+	return 0;
+}
+
+int
+finish_was_completed(struct transfer *t, bool *completed)
+{
+	enum proof proof = PROOF_ABSENT;
+	char told[128];
+	int i;
+
+	/* without the sums of all parts nothing can be proved */
+	for (i = 0; i < t->nparts; i++) {
+		if (t->parts[i].state == PART_LEFT)
+			return 0;
+	}
+	if (t->target.is_file)
+		return finish_was_renamed(t, completed);
+	if (finish_ask(t, &proof, told, sizeof(told)) == -1)
+		return -1;
+	*completed = proof >= PROOF_MD5;
+	if (!*completed)
+		return 0;
+	t->crc64 = parts_crc64(t);
+	t->verified_by = proof == PROOF_CRC64 ? "crc64" : "md5";
+	return 0;
+}
+
+static char *
+finish_body(const struct transfer *t, size_t *len)
+{
+	struct store_etag *etags = memory_alloc((size_t)t->nparts * sizeof(*etags));
+	char *body;
+	int i;
+
+	for (i = 0; i < t->nparts; i++)
+		etags[i] = (struct store_etag){ i + 1, parts_etag(&t->parts[i]) };
+	body = store_complete_body(etags, t->nparts, len);
+	memory_free(etags);
+	if (body == NULL)
+		memory_exhausted(1);
+	return body;
+}
+
+/* One Complete.  Returns 0: it says that it succeeded; 1: it says nothing certain; -1 with the failure. */
+static int
+finish_complete_once(struct transfer *t, const char *body, size_t len)
+{
+	struct http_request r;
+	int rc;
+
+	target_prepare(t, &r, OP_COMPLETE);
+	r.call.upload_id = t->upload_id;
+	r.call.content_length = (int64_t)len;
+	r.call.if_none_match_any = t->task->if_exists != IF_EXISTS_OVERWRITE;
+	r.body = body;
+	rc = http_once(t->w, &r, &t->failure);
+	if (rc == 0 && r.xml.root == S3XML_ERROR) {
+		rc = http_failure(&r, &t->failure, store_classify(r.status, r.xml.code, OP_COMPLETE), "HTTP %d, then %s%s%s",
+		    r.status, r.xml.code, r.xml.message[0] != '\0' ? ": " : "", r.xml.message);
+		strlcpy(t->failure.code, r.xml.code, sizeof(t->failure.code));
+	} else if (rc == 0 && r.xml.root != S3XML_COMPLETE) {
+		rc = http_failure(&r, &t->failure, CLASS_TRANSIENT, "the answer is no result");
+	} else if (rc == 0 && (r.xml.etag[0] == '\0' || !text_is_plain(r.xml.etag))) {
+		rc = 1;
+	} else if (rc == 0) {
+		strlcpy(t->etag, r.xml.etag, sizeof(t->etag));
+	}
+	http_release(&r);
+	return rc;
+}
+
+/* After a Complete that may or may not have taken effect.  Returns 1 if it has, 0 if not, -1. */
+static int
+finish_doubt(struct transfer *t)
+{
+	struct failure told = t->failure;
+	enum proof proof = PROOF_ABSENT;
+	char text[128];
+
+	failure_init(&t->failure);
+	if (finish_ask(t, &proof, text, sizeof(text)) == -1)
+		return -1;
+	t->failure = told;
+	/* the size alone may be that of what was there before */
+	return proof >= PROOF_MD5 || (proof == PROOF_SIZE && told.class == CLASS_NONE) ? 1 : 0;
+}
+
+static bool
+finish_in_doubt(const struct failure *f)
+{
+	return f->class == CLASS_NONE || f->class == CLASS_TRANSIENT || f->class == CLASS_THROTTLED || f->status == 404 ||
+	    strcmp(f->code, "NoSuchUpload") == 0 || f->status == 412 || f->status == 409;
+}
+
+static int
+finish_complete(struct transfer *t, const char *body, size_t len)
+{
+	int64_t at;
+	int tries = 0, rc;
+
+	for (;;) {
+		failure_init(&t->failure);
+		rc = finish_complete_once(t, body, len);
+		if (rc == 0)
+			return 0;
+		if (worker_interrupted(t->w) || !finish_in_doubt(&t->failure))
+			return -1;
+		if ((rc = finish_doubt(t)) != 0) {
+			if (rc == 1)
+				failure_init(&t->failure);
+			return rc == 1 ? 0 : -1;
+		}
+		if (target_is_taken(t, &t->failure))
+			return target_exists(t);
+		if (t->failure.status == 404 || strcmp(t->failure.code, "NoSuchUpload") == 0)
+			return failure_set(&t->failure, CLASS_TRANSIENT, "%s: the upload vanished, and the object is not there",
+			    t->target.store->conf.name);
+		if (t->failure.class == CLASS_NONE)
+			failure_set(&t->failure, CLASS_TRANSIENT, "%s: CompleteMultipartUpload: no ETag, and no object",
+			    t->target.store->conf.name);
+		at = failure_retry_at(&t->failure, ++tries, clock_ms());
+		if (at == 0)
+			return -1;
+		if (loop_wait(t->w, loop_never, NULL, at) == -1)
+			return -1;
+	}
+}
+
+static int
+finish_multipart(struct transfer *t)
+{
+	const struct task *task = t->task;
+	uint64_t crc64 = parts_crc64(t);
+	char *body;
+	size_t len;
+	int rc;
+
+	if (task->has_expect_crc64 && task->expect_crc64 != crc64)
+		return failure_set(&t->failure, CLASS_PERMANENT, "the source has CRC64 %" PRIu64 ", expect_crc64 is %"
+		    PRIu64, crc64, task->expect_crc64);
+	if (checkpoint_intend(t) == -1)
+		return -1;
+	body = finish_body(t, &len);
+	rc = finish_complete(t, body, len);
+	free(body);
+	if (rc == -1 || t->skipped)
+		return rc;
+	return finish_verify(t);
+}
+
+static int
+finish_file(struct transfer *t)
+{
+	const struct task *task = t->task;
+	uint64_t crc64 = 0;
+	bool exists;
+
+	t->crc64 = parts_crc64(t);
+	if (task->has_expect_crc64 && task->expect_crc64 != t->crc64)
+		return failure_set(&t->failure, CLASS_PERMANENT, "the source has CRC64 %" PRIu64 ", expect_crc64 is %"
+		    PRIu64, t->crc64, task->expect_crc64);
+	if (file_sync(t->w, &t->target.file, t->size, t->verify == VERIFY_CRC64 ? &crc64 : NULL, &t->failure) == -1)
+		return -1;
+	t->verified_by = store_verify_name(t->verify);
+	if (t->verify == VERIFY_CRC64 && crc64 != t->crc64) {
+		t->rotten = true;
+		return failure_set(&t->failure, CLASS_TRANSIENT, "destination differs: read back it has CRC64 %" PRIu64
+		    ", sent was %" PRIu64, crc64, t->crc64);
+	}
+	/* from here on an interruption finds either a temporary file or the whole one; the claim is asked for once more */
+	if ((t->multipart ? checkpoint_intend(t) : checkpoint_confirm(t)) == -1)
+		return -1;
+	if (file_commit(&t->target.file, task->if_exists == IF_EXISTS_OVERWRITE, &exists, &t->failure) == -1)
+		return -1;
+	return exists ? target_exists(t) : 0;
+}
+
+int
+finish(struct transfer *t)
+{
+	if (t->target.is_file)
+		return finish_file(t);
+	return t->multipart ? finish_multipart(t) : finish_put(t);
+}

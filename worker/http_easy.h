@@ -1,0 +1,34 @@
+/*
+ * http.c's other half: the pool of libcurl's easy handles, how one is set up, and what its outcome means.
+ */
+#ifndef WORKER_HTTP_EASY_H
+#define WORKER_HTTP_EASY_H
+
+#include "worker/http.h"
+
+#define HTTP_IDLE_MAX CONFIG_STREAMS_MAX
+#define HTTP_CONNECTIONS_KEPT 16
+#define HTTP_LINE_MAX 12288 /* a header with a Location or all metadata in it */
+
+struct http {
+	struct worker *worker;
+	CURLM *multi;
+	CURL *idle[HTTP_ROLES][HTTP_IDLE_MAX];
+	int nidle[HTTP_ROLES];
+};
+
+CURL *http_easy_take(struct http *http, enum http_role role);
+void http_easy_give(struct http *http, enum http_role role, CURL *easy);
+
+/* Sets up r->easy for r->wire. */
+void http_easy_set(struct http_request *r, const struct config_worker *conf);
+
+/* Sets f to the class of what came of r, CLASS_NONE for a success. */
+void http_classify_result(struct http_request *r, struct failure *f);
+
+/* libcurl's callbacks */
+size_t http_on_header(char *buf, size_t size, size_t n, void *arg);
+size_t http_on_write(char *buf, size_t size, size_t n, void *arg);
+size_t http_on_send(char *buf, size_t size, size_t n, void *arg);
+
+#endif

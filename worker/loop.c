@@ -1,0 +1,94 @@
+/*
+ * The pump: curl_multi_poll() with the channel and the database beside libcurl's own sockets.
+ */
+#include <curl/curl.h>
+#include <poll.h>
+#include <sysexits.h>
+
+#include "common/clock.h"
+#include "common/db.h"
+#include "common/log.h"
+#include "worker/http.h"
+#include "worker/loop.h"
+#include "worker/session.h"
+
+/* with nothing else to wait for: the clock is looked at as often */
+#define LOOP_IDLE_MS 60000
+
+static void
+loop_turn(struct worker *w, int64_t wake)
+{
+	struct curl_waitfd fds[2];
+	unsigned n = 0;
+	short events;
+	int timeout;
+
+	if (!w->eof)
+		fds[n++] = (struct curl_waitfd){ .fd = w->channel, .events = CURL_WAIT_POLLIN };
+	if (w->db != NULL) {
+		wake = clock_earlier(wake, db_deadline(w->db));
+		if (db_fd(w->db) != -1) {
+			events = db_poll_events(w->db);
+			fds[n++] = (struct curl_waitfd){ .fd = db_fd(w->db),
+				.events = (short)(((events & POLLIN) != 0 ? CURL_WAIT_POLLIN : 0) |
+				    ((events & POLLOUT) != 0 ? CURL_WAIT_POLLOUT : 0)) };
+		}
+	}
+	wake = clock_earlier(wake, session_deadline(w));
+	timeout = clock_until(wake);
+	if (timeout == -1 || timeout > LOOP_IDLE_MS)
+		timeout = LOOP_IDLE_MS;
+	http_poll(w->http, fds, n, timeout);
+	if (!w->eof)
+		session_receive(w);
+	http_perform(w->http);
+	if (w->db != NULL)
+		db_run(w->db);
+	session_tick(w);
+}
+
+static int
+loop_run(struct worker *w, loop_condition *done, void *arg, int64_t deadline, bool insist)
+{
+	int64_t wake;
+
+	for (;;) {
+		if (!insist && worker_interrupted(w))
+			return -1;
+		wake = deadline;
+		if (done(arg, &wake))
+			return 0;
+		if (deadline != 0 && clock_ms() >= deadline)
+			return 1;
+		loop_turn(w, wake);
+	}
+}
+
+int
+loop_wait(struct worker *w, loop_condition *done, void *arg, int64_t deadline)
+{
+	return loop_run(w, done, arg, deadline, false);
+}
+
+int
+loop_insist(struct worker *w, loop_condition *done, void *arg, int64_t deadline)
+{
+	if (deadline == 0)
+		fatal(EX_SOFTWARE, "a wait without end");
+	return loop_run(w, done, arg, deadline, true);
+}
+
+bool
+loop_never(void *arg, int64_t *wake)
+{
+	(void)arg;
+	(void)wake;
+	return false;
+}
+
+int
+loop_yield(struct worker *w)
+{
+	loop_turn(w, clock_ms());
+	return worker_interrupted(w) ? -1 : 0;
+}

@@ -1,0 +1,30 @@
+/*
+ * The parts of a transfer: how large they are, which are left, and several pipes kept busy with them.
+ */
+#ifndef WORKER_PARTS_H
+#define WORKER_PARTS_H
+
+#include "worker/transfer.h"
+
+/* Decides part size, number of parts and streams for t->size.  Returns 0, or -1 with a failure: too large for the store. */
+int parts_plan(struct transfer *t);
+
+/* Lays out the table for t->size and t->part_size (a resumed upload keeps its part size). */
+void parts_lay_out(struct transfer *t);
+
+/* Takes part number as finished; bytes and counts follow. */
+void parts_take(struct transfer *t, int number, uint64_t crc64, const char *etag);
+const char *parts_etag(const struct part *part);
+
+/* Moves all that is left.  Returns 0, or -1 with t->failure, or interrupted. */
+int parts_move(struct transfer *t);
+
+/* CRC64 of the whole from that of the parts. */
+uint64_t parts_crc64(const struct transfer *t);
+
+/* Bytes in flight, for progress. */
+int64_t parts_in_flight(const struct transfer *t);
+
+void parts_release(struct transfer *t);
+
+#endif

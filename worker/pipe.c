@@ -1,0 +1,137 @@
+/*
+ * The pair and its retries.
+ *
+ * A failure of the source's side costs nothing but another GET from where it was, since what has come is in the ring or beyond it.
+ * One of the destination's side starts the part over.
+ */
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/pipe.h"
+
+#define PIPE_FRUGAL_RING (256 << 10)
+
+void
+pipe_init(struct pipe *p, struct transfer *t)
+{
+	bool small = t->task->frugal;
+
+	memset(p, 0, sizeof(*p));
+	p->t = t;
+	ring_init(&p->ring, small ? PIPE_FRUGAL_RING : WORKER_RING_SIZE);
+	reader_init(&p->reader, t->w, &t->source, &p->ring, small);
+	writer_init(&p->writer, t, &p->ring, small);
+}
+
+void
+pipe_release(struct pipe *p)
+{
+	reader_drop(&p->reader);
+	writer_release(&p->writer);
+	ring_release(&p->ring);
+}
+
+void
+pipe_begin(struct pipe *p, int number, int64_t first, int64_t size, int64_t now)
+{
+	p->state = PIPE_BUSY;
+	p->number = number;
+	p->first = first;
+	p->size = size;
+	p->tries = 0;
+	p->retry_at = 0;
+	reader_begin(&p->reader, first, first + size, now);
+	writer_begin(&p->writer, number, first, size, now);
+}
+
+static void
+pipe_fail(struct pipe *p, const struct failure *f)
+{
+	reader_drop(&p->reader);
+	writer_drop(&p->writer);
+	p->failure = *f;
+	p->state = PIPE_FAILED;
+}
+
+/* reading: the source's side failed, and the destination's can wait for it. */
+static void
+pipe_retry(struct pipe *p, const struct failure *f, bool reading, int64_t now)
+{
+	int64_t at = failure_retry_at(f, ++p->tries, now);
+
+	/* what was spoiled has to be removed before anything else is tried */
+	if (at == 0 || p->t->spoiled) {
+		pipe_fail(p, f);
+		return;
+	}
+	log_debug("task %lld: part %d: %s; tried again", (long long)p->t->task->id, p->number, f->text);
+	if (reading) {
+		reader_again(&p->reader, at);
+		return;
+	}
+	writer_drop(&p->writer);
+	reader_drop(&p->reader);
+	p->retry_at = at;
+}
+
+static void
+pipe_restart(struct pipe *p, int64_t now)
+{
+	p->retry_at = 0;
+	p->reader.ended = false;
+	reader_begin(&p->reader, p->first, p->first + p->size, now);
+	writer_begin(&p->writer, p->number, p->first, p->size, now);
+}
+
+/* No byte in either direction for too long: whose fault is it? */
+static void
+pipe_watch(struct pipe *p, int64_t now, int64_t *wake)
+{
+	int64_t limit = p->t->w->setup->config.worker.stall_timeout_ms;
+	int64_t moved = p->reader.moved_at > p->writer.moved_at ? p->reader.moved_at : p->writer.moved_at;
+	bool source = !p->reader.ended && !p->reader.paused;
+	struct failure f;
+
+	if (now - moved < limit) {
+		*wake = clock_earlier(*wake, moved + limit);
+		return;
+	}
+	failure_init(&f);
+	strlcpy(f.store, source ? p->t->source.store->conf.name : p->t->target.store->conf.name, sizeof(f.store));
+	failure_set(&f, CLASS_TRANSIENT, "no progress for %lld s (%s side)", (long long)(limit / 1000),
+	    source ? "source" : "destination");
+	pipe_fail(p, &f);
+}
+
+void
+pipe_run(struct pipe *p, int64_t now, int64_t *wake)
+{
+	struct failure f;
+
+	if (p->state != PIPE_BUSY)
+		return;
+	if (p->retry_at != 0) {
+		if (now < p->retry_at) {
+			*wake = clock_earlier(*wake, p->retry_at);
+			return;
+		}
+		pipe_restart(p, now);
+	}
+	failure_init(&f);
+	if (reader_run(&p->reader, now, wake, &f) == -1) {
+		pipe_retry(p, &f, true, now);
+		*wake = now;
+		return;
+	}
+	p->writer.sure = reader_is_sure(&p->reader, p->first + p->size);
+	if (writer_run(&p->writer, now, wake, &f) == -1) {
+		pipe_retry(p, &f, false, now);
+		*wake = now;
+		return;
+	}
+	if (p->writer.done)
+		p->state = PIPE_DONE;
+	else
+		pipe_watch(p, now, wake);
+}

@@ -1,0 +1,40 @@
+/*
+ * One part on its way: a reader and a writer with a ring between them, their retries, and a watchdog on the pair.
+ */
+#ifndef WORKER_PIPE_H
+#define WORKER_PIPE_H
+
+#include <stdint.h>
+
+#include "worker/failure.h"
+#include "worker/reader.h"
+#include "worker/ring.h"
+#include "worker/transfer.h"
+#include "worker/writer.h"
+
+enum pipe_state { PIPE_IDLE, PIPE_BUSY, PIPE_DONE, PIPE_FAILED };
+
+struct pipe {
+	struct transfer *t;
+	enum pipe_state state;
+	int number;
+	int64_t first;
+	int64_t size;
+	int tries;
+	int64_t retry_at; /* the writer's; 0: none due */
+	struct ring ring;
+	struct reader reader;
+	struct writer writer;
+	struct failure failure; /* with PIPE_FAILED */
+};
+
+void pipe_init(struct pipe *p, struct transfer *t);
+void pipe_release(struct pipe *p);
+
+/* number: of the part, or 0 for the object in one PUT. */
+void pipe_begin(struct pipe *p, int number, int64_t first, int64_t size, int64_t now);
+
+/* Moves it along; until its state is PIPE_DONE or PIPE_FAILED. */
+void pipe_run(struct pipe *p, int64_t now, int64_t *wake);
+
+#endif

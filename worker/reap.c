@@ -1,0 +1,147 @@
+/*
+ * The reaper.  An upload is marked abandoned in the statement that finds it, so that no task takes it up while it is being
+ * aborted; its row goes when the store has confirmed that it is gone.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/uri.h"
+#include "worker/file.h"
+#include "worker/http.h"
+#include "worker/memory.h"
+#include "worker/query.h"
+#include "worker/reap.h"
+#include "worker/session.h"
+
+#define REAP_MAX 50
+#define REAP_TIMEOUT_MS 30000
+
+/* A task that was cancelled a moment ago may still have a worker that is cleaning up. */
+static const struct db_stmt stmt_find = { "reap_find",
+	"UPDATE ferry.upload u SET abandoned = true FROM (SELECT u.task, u.upload_id FROM ferry.upload u "
+	"LEFT JOIN ferry.task t ON t.id = u.task WHERE u.abandoned OR t.id IS NULL OR t.state IN ('done', 'failed') "
+	"OR (t.state = 'cancelled' AND coalesce(t.finished_at, now()) < now() - interval '1 minute') "
+	"ORDER BY random() LIMIT $1 FOR UPDATE OF u SKIP LOCKED) f "
+	"WHERE u.task = f.task AND u.upload_id = f.upload_id RETURNING u.task, u.upload_id, u.destination", 1 };
+
+static const struct db_stmt stmt_delete = { "reap_delete",
+	"DELETE FROM ferry.upload WHERE task = $1 AND upload_id = $2 AND abandoned", 2 };
+
+struct reap_upload {
+	int64_t task;
+	char *upload_id;
+	char *destination;
+};
+
+struct reap_list {
+	int n;
+	struct reap_upload uploads[REAP_MAX];
+};
+
+static void
+take_uploads(void *arg, const PGresult *res)
+{
+	struct reap_list *list = arg;
+
+	for (list->n = 0; list->n < REAP_MAX && list->n < PQntuples(res); list->n++) {
+		list->uploads[list->n] = (struct reap_upload){
+			.task = strtoll(PQgetvalue(res, list->n, 0), NULL, 10),
+			.upload_id = memory_strdup(PQgetvalue(res, list->n, 1)),
+			.destination = memory_strdup(PQgetvalue(res, list->n, 2)),
+		};
+	}
+}
+
+static int
+reap_file(const struct store *store, const struct uri *uri, const char *temp, struct failure *f)
+{
+	struct file file;
+	int rc;
+
+	file_init(&file);
+	if (file_open_dir(&file, &store->conf, uri->path, false, f) == -1)
+		return -1;
+	rc = file_resume_temp(&file, temp, f);
+	if (rc == 0)
+		rc = file_abort(&file, f);
+	file_release(&file);
+	return rc == -1 ? -1 : 0;
+}
+
+static int
+reap_object(struct worker *w, struct store *store, const struct uri *uri, const char *upload_id, struct failure *f)
+{
+	char bucket[URI_BUCKET_MAX], why[256];
+	struct http_request r;
+	int rc;
+
+	http_prepare(&r, store, OP_ABORT);
+	if (uri_split_bucket(uri, bucket, sizeof(bucket), &r.call.key, why, sizeof(why)) == -1)
+		return failure_set(f, CLASS_PERMANENT, "%s", why);
+	r.call.bucket = bucket;
+	r.call.upload_id = upload_id;
+	rc = http_insist(w, &r, clock_ms() + REAP_TIMEOUT_MS, f);
+	if (rc == -1 && r.status == 404)
+		rc = 0;
+	http_release(&r);
+	return rc;
+}
+
+static int
+reap_abort(struct worker *w, const struct reap_upload *upload, struct failure *f)
+{
+	struct store *store;
+	struct uri uri;
+	char why[256];
+
+	if (uri_parse(&uri, upload->destination, why, sizeof(why)) == -1)
+		return failure_set(f, CLASS_PERMANENT, "%s", why);
+	if ((store = session_store(w, uri.store)) == NULL)
+		return failure_set(f, CLASS_PERMANENT, "there is no store \"%s\" in the configuration", uri.store);
+	if (store->conf.kind == STORE_FILE)
+		return reap_file(store, &uri, upload->upload_id, f);
+	return reap_object(w, store, &uri, upload->upload_id, f);
+}
+
+static void
+reap_one(struct worker *w, const struct reap_upload *upload)
+{
+	struct failure f;
+	struct query q;
+
+	failure_init(&f);
+	if (reap_abort(w, upload, &f) == -1) {
+		log_warn("task %" PRId64 ": its abandoned upload could not be aborted: %s", upload->task, f.text);
+		return;
+	}
+	log_info("task %" PRId64 ": its abandoned upload was aborted", upload->task);
+	query_init(&q, &stmt_delete);
+	query_int(&q, upload->task);
+	query_str(&q, upload->upload_id);
+	query_insist(w, &q, NULL, NULL, &f);
+}
+
+void
+reap_run(struct worker *w)
+{
+	struct reap_list *list = memory_alloc(sizeof(*list));
+	struct failure f;
+	struct query q;
+	int i;
+
+	query_init(&q, &stmt_find);
+	query_int(&q, REAP_MAX);
+	failure_init(&f);
+	if (query_wait(w, &q, take_uploads, list, &f) == -1)
+		list->n = 0;
+	for (i = 0; i < list->n; i++) {
+		if (!worker_interrupted(w))
+			reap_one(w, &list->uploads[i]);
+		memory_free(list->uploads[i].upload_id);
+		memory_free(list->uploads[i].destination);
+	}
+	memory_free(list);
+}

@@ -1,0 +1,266 @@
+/*
+ * Reading the stores' XML.  expat tells of elements and text; one table says which elements of which document matter, and the
+ * text of those is collected in one bounded buffer and checked when the element ends.  Nothing else of a document is kept.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/memory.h"
+#include "worker/s3xml_parser.h"
+
+#define DEPTH_MAX 8
+#define DOCUMENT_MAX (1 << 20) /* a full page of ListParts is 400 KiB */
+
+void
+s3xml_fail(struct s3xml_parser *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (p->failed)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(p->why, sizeof(p->why), fmt, ap);
+	va_end(ap);
+	p->failed = true;
+	XML_StopParser(p->expat, XML_FALSE);
+}
+
+static const char *
+local_name(const char *name)
+{
+	const char *colon = strrchr(name, ':');
+
+	return colon != NULL ? colon + 1 : name;
+}
+
+static void
+part_begin(struct s3xml_parser *p)
+{
+	if (p->x->parts == NULL)
+		s3xml_fail(p, "a list of parts where none was asked for");
+	else if (p->x->nparts == S3XML_PARTS_MAX)
+		s3xml_fail(p, "more than %d parts in one page", S3XML_PARTS_MAX);
+	else
+		p->x->parts[p->x->nparts] = (struct s3xml_part){ .size = -1 };
+	p->in_part = true;
+	p->seen &= ~S3XML_PART_FIELDS;
+}
+
+static void XMLCALL
+on_start(void *arg, const char *name, const char **attributes)
+{
+	struct s3xml_parser *p = arg;
+	const struct s3xml_element *e;
+
+	(void)attributes;
+	if (p->failed)
+		return;
+	name = local_name(name);
+	if (++p->depth > DEPTH_MAX) {
+		s3xml_fail(p, "elements nested more than %d deep", DEPTH_MAX);
+		return;
+	}
+	if (p->element != NULL) {
+		s3xml_fail(p, "an element where text was expected");
+		return;
+	}
+	if (p->depth == 1) {
+		p->x->root = s3xml_root(name);
+		return;
+	}
+	if (p->depth == 2 && p->x->root == S3XML_LIST_PARTS && strcmp(name, "Part") == 0) {
+		part_begin(p);
+		return;
+	}
+	e = s3xml_element(p, name);
+	if (e == NULL)
+		return;
+	if (p->seen & S3XML_BIT(e->field)) {
+		s3xml_fail(p, "%s twice", e->name);
+		return;
+	}
+	p->seen |= S3XML_BIT(e->field);
+	p->element = e;
+	p->len = 0;
+	p->cut = false;
+}
+
+static void XMLCALL
+on_text(void *arg, const char *s, int len)
+{
+	struct s3xml_parser *p = arg;
+	size_t n = (size_t)len, room;
+
+	if (p->failed || p->element == NULL || p->cut)
+		return;
+	room = p->element->max - 1 - p->len;
+	if (n > room && p->element->field != FIELD_MESSAGE) {
+		s3xml_fail(p, "the text of %s is longer than %zu bytes", p->element->name, p->element->max - 1);
+		return;
+	}
+	if (n > room) {
+		/* Between characters: the message goes into a column that takes nothing but UTF-8. */
+		for (n = room; n > 0 && ((unsigned char)s[n] & 0xC0) == 0x80; n--)
+			;
+		p->cut = true;
+	}
+	memcpy(p->text + p->len, s, n);
+	p->len += n;
+}
+
+static void
+part_end(struct s3xml_parser *p)
+{
+	struct s3xml *x = p->x;
+	const struct s3xml_part *part = &x->parts[x->nparts];
+
+	p->in_part = false;
+	if ((p->seen & S3XML_PART_FIELDS) != S3XML_PART_FIELDS)
+		s3xml_fail(p, "a Part without PartNumber, Size or ETag");
+	else if (x->nparts > 0 && part->number <= x->parts[x->nparts - 1].number)
+		s3xml_fail(p, "parts that do not ascend");
+	else
+		x->nparts++;
+}
+
+static void XMLCALL
+on_end(void *arg, const char *name)
+{
+	struct s3xml_parser *p = arg;
+
+	(void)name;
+	if (p->failed)
+		return;
+	if (p->element != NULL)
+		s3xml_take(p);
+	else if (p->in_part && p->depth == 2)
+		part_end(p);
+	p->depth--;
+}
+
+/* No document of a store has one, and entities are what one could be attacked with. */
+static void XMLCALL
+on_doctype(void *arg, const char *name, const char *sysid, const char *pubid, int has_internal_subset)
+{
+	(void)name;
+	(void)sysid;
+	(void)pubid;
+	(void)has_internal_subset;
+	s3xml_fail(arg, "a DOCTYPE");
+}
+
+int
+s3xml_init(struct s3xml *x, bool with_parts)
+{
+	struct s3xml_parser *p;
+
+	memset(x, 0, sizeof(*x));
+	p = memory_alloc(sizeof(*p));
+	p->x = x;
+	x->parser = p;
+	/* The stores speak UTF-8, whatever a declaration claims. */
+	p->expat = XML_ParserCreate("UTF-8");
+	if (p->expat == NULL) {
+		s3xml_release(x);
+		return -1;
+	}
+	if (with_parts)
+		x->parts = memory_alloc(S3XML_PARTS_MAX * sizeof(*x->parts));
+	XML_SetUserData(p->expat, p);
+	XML_SetElementHandler(p->expat, on_start, on_end);
+	XML_SetCharacterDataHandler(p->expat, on_text);
+	XML_SetStartDoctypeDeclHandler(p->expat, on_doctype);
+	return 0;
+}
+
+void
+s3xml_release(struct s3xml *x)
+{
+	if (x->parser != NULL) {
+		if (x->parser->expat != NULL)
+			XML_ParserFree(x->parser->expat);
+		memory_free(x->parser);
+	}
+	memory_free(x->parts);
+	x->parser = NULL;
+	x->parts = NULL;
+}
+
+static int
+parse(struct s3xml_parser *p, const char *buf, int len, bool final)
+{
+	if (XML_Parse(p->expat, buf, len, final) != XML_STATUS_OK) {
+		if (XML_GetErrorCode(p->expat) == XML_ERROR_NO_MEMORY)
+			memory_exhausted((size_t)len);
+		s3xml_fail(p, "%s in line %lu", XML_ErrorString(XML_GetErrorCode(p->expat)),
+		    (unsigned long)XML_GetCurrentLineNumber(p->expat));
+	}
+	return p->failed ? -1 : 0;
+}
+
+int
+s3xml_feed(struct s3xml *x, const char *buf, size_t len)
+{
+	struct s3xml_parser *p = x->parser;
+
+	if (p->failed)
+		return -1;
+	/* An answer that is kept alive with blanks has them before <?xml, where expat takes none. */
+	while (p->fed == 0 && len > 0 && s3xml_is_space(*buf)) {
+		buf++;
+		len--;
+	}
+	if (len == 0)
+		return 0;
+	if (len > DOCUMENT_MAX - p->fed) {
+		s3xml_fail(p, "a document of more than %d bytes", DOCUMENT_MAX);
+		return -1;
+	}
+	p->fed += len;
+	return parse(p, buf, (int)len, false);
+}
+
+/*
+ * COS answers a signature whose time has passed with AccessDenied, and only the message tells it from keys that are refused.
+ * It is given the code that means the same.
+ */
+static void
+error_normalise(struct s3xml *x)
+{
+	if (strcmp(x->code, "AccessDenied") == 0 && strcmp(x->message, "Request has expired") == 0)
+		strlcpy(x->code, "RequestTimeTooSkewed", sizeof(x->code));
+}
+
+/* A page that promises more must say where to go on, and that must be further on. */
+static void
+list_check(struct s3xml_parser *p)
+{
+	struct s3xml *x = p->x;
+	int last = x->nparts > 0 ? x->parts[x->nparts - 1].number : 0;
+
+	if (x->truncated && (p->seen & S3XML_BIT(FIELD_NEXT_MARKER)) == 0)
+		x->next_marker = last;
+	if (x->truncated && (last == 0 || x->next_marker < last))
+		s3xml_fail(p, "a list of parts that does not advance");
+}
+
+int
+s3xml_finish(struct s3xml *x, char *why, size_t why_size)
+{
+	struct s3xml_parser *p = x->parser;
+
+	if (!p->failed && p->fed == 0)
+		s3xml_fail(p, "an empty document");
+	if (!p->failed && !p->finished && parse(p, "", 0, true) == 0) {
+		if (x->root == S3XML_ERROR)
+			error_normalise(x);
+		else if (x->root == S3XML_LIST_PARTS)
+			list_check(p);
+	}
+	p->finished = true;
+	if (!p->failed)
+		return 0;
+	snprintf(why, why_size, "%s", p->why);
+	return -1;
+}

@@ -1,0 +1,61 @@
+/*
+ * The XML documents that S3, Ceph and COS answer with, read by expat as they arrive.  One parser for each answer;
+ * elements that the document's table does not expect are skipped, a wrong root, a DOCTYPE, text beyond its limit, nesting beyond 8 or a document
+ * that ends early is an error.  What a server sends is hostile until checked: no entity declarations, everything bounded.
+ */
+#ifndef WORKER_S3XML_H
+#define WORKER_S3XML_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define S3XML_UPLOAD_ID_MAX 1024
+#define S3XML_ETAG_MAX 256
+#define S3XML_PARTS_MAX 1000 /* a page of ListParts */
+
+enum s3xml_root {
+	S3XML_NONE, /* nothing but white space so far */
+	S3XML_INITIATE,
+	S3XML_COMPLETE,
+	S3XML_LIST_PARTS,
+	S3XML_ERROR,
+	S3XML_COPY_PART,
+	S3XML_OTHER, /* well-formed, but none of these */
+};
+
+struct s3xml_part {
+	int number;
+	int64_t size;
+	char etag[S3XML_ETAG_MAX]; /* without quotes */
+};
+
+/* What was found.  A document may begin with white space (Complete keeps a connection alive with it). */
+struct s3xml {
+	enum s3xml_root root;
+	char upload_id[S3XML_UPLOAD_ID_MAX];
+	char etag[S3XML_ETAG_MAX]; /* Complete, CopyPart; unquoted, may be empty (Ceph's first answer) */
+	char code[128];		   /* Error; COS's AccessDenied "Request has expired" is RequestTimeTooSkewed here */
+	char message[256];	   /* Error; cut to size, Ceph sends none */
+	char crc64[32];		   /* COS Complete may carry <CRC64>-like elements; empty if not */
+	bool truncated;		   /* ListParts: more pages */
+	int next_marker;
+	int nparts;
+	struct s3xml_part *parts; /* ListParts: S3XML_PARTS_MAX of them, allocated with the parser */
+	struct s3xml_parser *parser;
+};
+
+/* with_parts: allocate room for a ListParts page.  Returns 0, or -1 (out of memory). */
+int s3xml_init(struct s3xml *x, bool with_parts);
+void s3xml_release(struct s3xml *x);
+
+/* Feeds a piece of the body.  Returns 0, or -1 if the document is already known to be bad (why then says how). */
+int s3xml_feed(struct s3xml *x, const char *buf, size_t len);
+
+/*
+ * The end of the body.  Returns 0 if one well-formed document was read to its end; -1 otherwise, with what is wrong with it in
+ * why ("a DOCTYPE").  Asked again, it says the same again.  Only after 0 is what was found to be trusted.
+ */
+int s3xml_finish(struct s3xml *x, char *why, size_t why_size);
+
+#endif

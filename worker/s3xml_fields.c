@@ -1,0 +1,184 @@
+/*
+ * Which elements of which documents matter, and what their text must be.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/s3xml_parser.h"
+
+#define PART_NUMBER_MAX 10000
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+static const struct {
+	const char *name;
+	enum s3xml_root root;
+} roots[] = {
+	{ "InitiateMultipartUploadResult", S3XML_INITIATE },
+	{ "CompleteMultipartUploadResult", S3XML_COMPLETE },
+	{ "ListPartsResult", S3XML_LIST_PARTS },
+	{ "Error", S3XML_ERROR },
+	{ "CopyPartResult", S3XML_COPY_PART },
+};
+
+static const struct s3xml_element elements[] = {
+	{ S3XML_INITIATE, false, "UploadId", FIELD_UPLOAD_ID, S3XML_UPLOAD_ID_MAX },
+	{ S3XML_COMPLETE, false, "ETag", FIELD_ETAG, S3XML_ETAG_MAX },
+	{ S3XML_COMPLETE, false, "CRC64", FIELD_CRC64, sizeof(((struct s3xml *)0)->crc64) },
+	{ S3XML_COPY_PART, false, "ETag", FIELD_ETAG, S3XML_ETAG_MAX },
+	{ S3XML_COPY_PART, false, "CRC64", FIELD_CRC64, sizeof(((struct s3xml *)0)->crc64) },
+	{ S3XML_ERROR, false, "Code", FIELD_CODE, sizeof(((struct s3xml *)0)->code) },
+	{ S3XML_ERROR, false, "Message", FIELD_MESSAGE, sizeof(((struct s3xml *)0)->message) },
+	{ S3XML_LIST_PARTS, false, "UploadId", FIELD_UPLOAD_ID, S3XML_UPLOAD_ID_MAX },
+	{ S3XML_LIST_PARTS, false, "IsTruncated", FIELD_TRUNCATED, 16 },
+	{ S3XML_LIST_PARTS, false, "NextPartNumberMarker", FIELD_NEXT_MARKER, 32 },
+	{ S3XML_LIST_PARTS, true, "PartNumber", FIELD_PART_NUMBER, 32 },
+	{ S3XML_LIST_PARTS, true, "Size", FIELD_PART_SIZE, 32 },
+	{ S3XML_LIST_PARTS, true, "ETag", FIELD_PART_ETAG, S3XML_ETAG_MAX },
+};
+
+enum s3xml_root
+s3xml_root(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(roots); i++)
+		if (strcmp(roots[i].name, name) == 0)
+			return roots[i].root;
+	return S3XML_OTHER;
+}
+
+const struct s3xml_element *
+s3xml_element(const struct s3xml_parser *p, const char *name)
+{
+	size_t i;
+
+	if (p->depth != (p->in_part ? 3 : 2))
+		return NULL;
+	for (i = 0; i < COUNT(elements); i++)
+		if (elements[i].root == p->x->root && elements[i].in_part == p->in_part &&
+		    strcmp(elements[i].name, name) == 0)
+			return &elements[i];
+	return NULL;
+}
+
+bool
+s3xml_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The text without white space at its ends, in place. */
+static char *
+text_trimmed(struct s3xml_parser *p)
+{
+	char *s = p->text;
+
+	while (p->len > 0 && s3xml_is_space(p->text[p->len - 1]))
+		p->len--;
+	p->text[p->len] = '\0';
+	while (s3xml_is_space(*s))
+		s++;
+	return s;
+}
+
+/*
+ * Without its quotes.  What is left is printable ASCII and no quote: it goes into headers, documents and a column, and no
+ * store gives any other.
+ */
+static void
+take_etag(struct s3xml_parser *p, char *s, char etag[S3XML_ETAG_MAX])
+{
+	size_t len = strlen(s), i;
+
+	if (len >= 2 && s[0] == '"' && s[len - 1] == '"') {
+		s[--len] = '\0';
+		s++;
+		len--;
+	}
+	for (i = 0; i < len; i++)
+		if (s[i] <= ' ' || s[i] > '~' || s[i] == '"') {
+			s3xml_fail(p, "an ETag with a character that none has");
+			return;
+		}
+	memcpy(etag, s, len + 1);
+}
+
+static void
+take_upload_id(struct s3xml_parser *p, const char *s)
+{
+	size_t i;
+
+	for (i = 0; s[i] != '\0'; i++)
+		if (s[i] <= ' ' || s[i] > '~') {
+			s3xml_fail(p, "an UploadId with a character that none has");
+			return;
+		}
+	memcpy(p->x->upload_id, s, i + 1);
+}
+
+static int64_t
+take_number(struct s3xml_parser *p, const char *what, const char *s, int64_t min, int64_t max)
+{
+	char *end;
+	long long value;
+
+	errno = 0;
+	value = strtoll(s, &end, 10);
+	if (*s < '0' || *s > '9' || *end != '\0' || errno != 0 || value < min || value > max) {
+		s3xml_fail(p, "%s is no number from %lld to %lld", what, (long long)min, (long long)max);
+		return min;
+	}
+	return value;
+}
+
+static void
+take_truncated(struct s3xml_parser *p, const char *s)
+{
+	p->x->truncated = strcmp(s, "true") == 0;
+	if (!p->x->truncated && strcmp(s, "false") != 0)
+		s3xml_fail(p, "IsTruncated is neither true nor false");
+}
+
+void
+s3xml_take(struct s3xml_parser *p)
+{
+	struct s3xml *x = p->x;
+	struct s3xml_part *part = p->in_part ? &x->parts[x->nparts] : NULL;
+	enum s3xml_field field = p->element->field;
+	char *s = text_trimmed(p);
+
+	p->element = NULL;
+	switch (field) {
+	case FIELD_UPLOAD_ID:
+		take_upload_id(p, s);
+		break;
+	case FIELD_ETAG:
+		take_etag(p, s, x->etag);
+		break;
+	case FIELD_CODE:
+		strlcpy(x->code, s, sizeof(x->code));
+		break;
+	case FIELD_MESSAGE:
+		strlcpy(x->message, s, sizeof(x->message));
+		break;
+	case FIELD_CRC64:
+		strlcpy(x->crc64, s, sizeof(x->crc64));
+		break;
+	case FIELD_TRUNCATED:
+		take_truncated(p, s);
+		break;
+	case FIELD_NEXT_MARKER: /* may be empty on the last page */
+		x->next_marker = *s == '\0' ? 0 : (int)take_number(p, "NextPartNumberMarker", s, 0, PART_NUMBER_MAX);
+		break;
+	case FIELD_PART_NUMBER:
+		part->number = (int)take_number(p, "PartNumber", s, 1, PART_NUMBER_MAX);
+		break;
+	case FIELD_PART_SIZE:
+		part->size = take_number(p, "Size", s, 0, INT64_MAX);
+		break;
+	case FIELD_PART_ETAG:
+		take_etag(p, s, part->etag);
+		break;
+	}
+}

@@ -1,0 +1,130 @@
+/*
+ * The native signature of Tencent COS.  It differs from v4 in what it calls canonical: the path is signed DECODED, the
+ * key that signs is the hex text of a digest, and the body is never part of it.
+ * cloud.tencent.com/document/product/436/7778
+ */
+#include "worker/sign.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/sign_canon.h"
+
+#define SHA1_BYTES 20
+#define SHA1_HEX (2 * SHA1_BYTES + 1)
+#define KEY_TIME_SIZE 48
+
+/* What goes into the Authorization header besides key and times. */
+struct parts {
+	struct sign_text header_names;
+	struct sign_text query_names;
+	char signature[SHA1_HEX];
+};
+
+static int
+hmac_hex(const char *key, const char *text, char hex[SHA1_HEX])
+{
+	const unsigned char *data = (const unsigned char *)text;
+	unsigned char mac[SHA1_BYTES];
+	int result = -1;
+
+	if (HMAC(EVP_sha1(), key, (int)strlen(key), data, strlen(text), mac, NULL) != NULL) {
+		sign_hex(mac, sizeof(mac), hex);
+		result = 0;
+	}
+	explicit_bzero(mac, sizeof(mac));
+	return result;
+}
+
+/* The HttpString's digest: method in lower case, decoded path, parameters, headers. */
+static int
+http_string_hash(const struct sign_request *req, const struct sign_list *query, const struct sign_list *headers,
+    char hex[SHA1_HEX])
+{
+	struct sign_text t = { 0 };
+	unsigned char digest[SHA1_BYTES];
+	size_t i, len;
+	int result = -1;
+
+	sign_text_add(&t, req->method);
+	len = t.len;
+	for (i = 0; i < len; i++)
+		if (t.buf[i] >= 'A' && t.buf[i] <= 'Z')
+			t.buf[i] = (char)(t.buf[i] - 'A' + 'a');
+	sign_text_add(&t, "\n");
+	sign_text_add(&t, req->path);
+	sign_text_add(&t, "\n");
+	sign_list_query(query, &t);
+	sign_text_add(&t, "\n");
+	sign_list_query(headers, &t);
+	sign_text_add(&t, "\n");
+	if (EVP_Digest(t.buf, t.len, digest, NULL, EVP_sha1(), NULL) == 1) {
+		sign_hex(digest, sizeof(digest), hex);
+		result = 0;
+	}
+	sign_text_release(&t);
+	return result;
+}
+
+static int
+sign_hash(const char *secret, const char *key_time, const char *hash, char signature[SHA1_HEX])
+{
+	char sign_key[SHA1_HEX], text[KEY_TIME_SIZE + SHA1_HEX + 16];
+	int n, result;
+
+	if (hmac_hex(secret, key_time, sign_key) == -1)
+		return -1;
+	n = snprintf(text, sizeof(text), "sha1\n%s\n%s\n", key_time, hash);
+	result = n < 0 || (size_t)n >= sizeof(text) ? -1 : hmac_hex(sign_key, text, signature);
+	explicit_bzero(sign_key, sizeof(sign_key));
+	return result;
+}
+
+/* Fills p, whose texts are to be released in every case. */
+static int
+parts_init(struct parts *p, const struct sign_request *req, const char *secret, const char *key_time)
+{
+	struct sign_list query, headers;
+	char hash[SHA1_HEX];
+	int result = -1;
+
+	memset(p, 0, sizeof(*p));
+	if (sign_list_init(&query, req->query, req->nquery, SIGN_FORM_ENCODED_LOWER, false) == -1)
+		goto err1;
+	if (sign_list_init(&headers, req->headers, req->nheaders, SIGN_FORM_ENCODED_LOWER, true) == -1)
+		goto err0;
+	sign_text_add(&p->header_names, "");
+	sign_text_add(&p->query_names, "");
+	sign_list_names(&headers, &p->header_names);
+	sign_list_names(&query, &p->query_names);
+	if (http_string_hash(req, &query, &headers, hash) == 0)
+		result = sign_hash(secret, key_time, hash, p->signature);
+err0:
+	sign_list_release(&headers);
+err1:
+	sign_list_release(&query);
+	return result;
+}
+
+int
+sign_cos(const struct sign_request *req, const struct sign_key *key, time_t start, time_t end, char *out,
+    size_t out_size)
+{
+	struct parts p;
+	char key_time[KEY_TIME_SIZE];
+	int n = -1;
+
+	snprintf(key_time, sizeof(key_time), "%" PRIdMAX ";%" PRIdMAX, (intmax_t)start, (intmax_t)end);
+	if (parts_init(&p, req, key->secret_key, key_time) == 0)
+		n = snprintf(out, out_size,
+		    "q-sign-algorithm=sha1&q-ak=%s&q-sign-time=%s&q-key-time=%s&q-header-list=%s"
+		    "&q-url-param-list=%s&q-signature=%s",
+		    key->access_key, key_time, key_time, p.header_names.buf, p.query_names.buf, p.signature);
+	sign_text_release(&p.header_names);
+	sign_text_release(&p.query_names);
+	return n < 0 || (size_t)n >= out_size ? -1 : 0;
+}

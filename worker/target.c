@@ -1,0 +1,162 @@
+/*
+ * The destination.
+ */
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/uri.h"
+#include "worker/session.h"
+#include "worker/target.h"
+
+#define TARGET_REMOVE_MS 15000
+
+static int
+target_choose_verify(struct transfer *t)
+{
+	const struct config_store *conf = &t->target.store->conf;
+
+	t->verify = conf->verify;
+	t->verify_auto = conf->verify == VERIFY_AUTO;
+	if (t->verify_auto)
+		t->verify = conf->kind == STORE_S3 ? VERIFY_MD5 : VERIFY_CRC64;
+	if ((conf->kind == STORE_S3 && t->verify == VERIFY_CRC64) || (conf->kind != STORE_S3 && t->verify == VERIFY_MD5))
+		return failure_set(&t->failure, CLASS_PERMANENT, "store %s (%s) cannot verify by %s", conf->name,
+		    store_kind_name(conf->kind), store_verify_name(t->verify));
+	return 0;
+}
+
+int
+target_init(struct transfer *t)
+{
+	struct target *target = &t->target;
+	struct uri uri;
+	char why[256];
+
+	file_init(&target->file);
+	object_info_init(&target->info);
+	if (uri_parse(&uri, t->task->destination, why, sizeof(why)) == -1)
+		return failure_set(&t->failure, CLASS_PERMANENT, "destination: %s", why);
+	if (uri.is_url)
+		return failure_set(&t->failure, CLASS_PERMANENT, "destination: a URL is a source only; name a store");
+	target->store = session_store(t->w, uri.store);
+	if (target->store == NULL)
+		return failure_set(&t->failure, CLASS_PERMANENT,
+		    "destination: there is no store \"%s\" in the configuration", uri.store);
+	if (target_choose_verify(t) == -1)
+		return -1;
+	if (target->store->conf.kind == STORE_FILE) {
+		target->is_file = true;
+		target->key = uri.path;
+		return 0;
+	}
+	if (uri_split_bucket(&uri, target->bucket, sizeof(target->bucket), &target->key, why, sizeof(why)) == -1 ||
+	    store_check_name(&target->store->conf, target->bucket, target->key, why, sizeof(why)) == -1)
+		return failure_set(&t->failure, CLASS_PERMANENT, "destination: %s", why);
+	return 0;
+}
+
+void
+target_prepare(struct transfer *t, struct http_request *r, enum store_op op)
+{
+	http_prepare(r, t->target.store, op);
+	r->call.bucket = t->target.bucket;
+	r->call.key = t->target.key;
+}
+
+int
+target_exists(struct transfer *t)
+{
+	if (t->task->if_exists == IF_EXISTS_SKIP) {
+		t->skipped = true;
+		t->verified_by = "skipped";
+		failure_init(&t->failure);
+		return 0;
+	}
+	return failure_set(&t->failure, CLASS_PERMANENT, "destination exists");
+}
+
+bool
+target_is_taken(const struct transfer *t, const struct failure *f)
+{
+	if (t->task->if_exists == IF_EXISTS_OVERWRITE)
+		return false;
+	return f->status == 412 || strcmp(f->code, "FileAlreadyExists") == 0 || strcmp(f->code, "PreconditionFailed") == 0;
+}
+
+static int
+target_look_file(struct transfer *t, bool *there)
+{
+	int64_t size;
+	int rc;
+
+	if (file_open_dir(&t->target.file, &t->target.store->conf, t->target.key, true, &t->failure) == -1)
+		return -1;
+	rc = file_stat_target(&t->target.file, &size, &t->failure);
+	*there = rc == 1;
+	return rc == -1 ? -1 : 0;
+}
+
+static int
+target_look_object(struct transfer *t, bool *there)
+{
+	struct http_request r;
+	int rc;
+
+	target_prepare(t, &r, OP_HEAD);
+	rc = http_call(t->w, &r, &t->failure);
+	*there = rc == 0;
+	if (rc == -1 && r.status == 404) {
+		failure_init(&t->failure);
+		rc = 0;
+	}
+	http_release(&r);
+	return rc;
+}
+
+int
+target_look(struct transfer *t, bool maybe_ours)
+{
+	bool asks = t->task->if_exists != IF_EXISTS_OVERWRITE && !maybe_ours;
+	bool there = false;
+
+	if (t->target.is_file && target_look_file(t, &there) == -1)
+		return -1;
+	if (!t->target.is_file && asks && target_look_object(t, &there) == -1)
+		return -1;
+	return there && asks ? target_exists(t) : 0;
+}
+
+void
+target_remove_spoiled(struct transfer *t)
+{
+	int64_t deadline = clock_ms() + TARGET_REMOVE_MS;
+	struct http_request r;
+	struct failure f;
+	int rc;
+
+	failure_init(&f);
+	target_prepare(t, &r, OP_HEAD);
+	rc = http_insist(t->w, &r, deadline, &f);
+	http_release(&r);
+	if (rc == 0 && strcmp(r.info.etag, t->etag) == 0) {
+		target_prepare(t, &r, OP_DELETE);
+		rc = http_insist(t->w, &r, deadline, &f);
+		http_release(&r);
+	}
+	if (rc == -1 && f.status != 404)
+		log_error("task %lld: what was spoiled at its destination could not be removed: %s",
+		    (long long)t->task->id, f.text);
+}
+
+void
+target_describe(struct transfer *t)
+{
+	struct object_info *info = &t->target.info;
+
+	*info = t->source.info;
+	if (t->task->content_type[0] != '\0')
+		strlcpy(info->content_type, t->task->content_type, sizeof(info->content_type));
+	if (t->task->metadata[0] != '\0')
+		strlcpy(info->metadata, t->task->metadata, sizeof(info->metadata));
+}

@@ -1,0 +1,249 @@
+/*
+ * Uploads.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/checkpoint.h"
+#include "worker/finish.h"
+#include "worker/parts.h"
+#include "worker/target.h"
+#include "worker/upload.h"
+
+#define UPLOAD_ABORT_MS 15000
+
+int
+upload_abort_now(struct transfer *t, const char *upload_id, int64_t deadline)
+{
+	struct http_request r;
+	struct failure f;
+	int rc;
+
+	failure_init(&f);
+	if (t->target.is_file) {
+		strlcpy(t->target.file.temp, upload_id, sizeof(t->target.file.temp));
+		rc = file_abort(&t->target.file, &f);
+	} else {
+		target_prepare(t, &r, OP_ABORT);
+		r.call.upload_id = upload_id;
+		rc = http_insist(t->w, &r, deadline, &f);
+		if (rc == -1 && r.status == 404)
+			rc = 0;
+		http_release(&r);
+	}
+	if (rc == -1)
+		log_warn("task %" PRId64 ": its upload could not be aborted now: %s", t->task->id, f.text);
+	return rc;
+}
+
+int
+upload_drop(struct transfer *t)
+{
+	char id[S3XML_UPLOAD_ID_MAX];
+	bool here = t->upload_id[0] != '\0' || t->checkpoint.same_destination;
+
+	strlcpy(id, t->upload_id[0] != '\0' ? t->upload_id : t->checkpoint.found ? t->checkpoint.upload_id : "",
+	    sizeof(id));
+	t->upload_id[0] = '\0';
+	t->checkpoint.found = false;
+	if (id[0] == '\0')
+		return 0;
+	if (checkpoint_abandon(t, id) == -1)
+		return -1;
+	/* one for another destination is the reaper's, who goes by its row */
+	if (!here || upload_abort_now(t, id, clock_ms() + UPLOAD_ABORT_MS) == -1)
+		return 0;
+	return checkpoint_forget(t, id);
+}
+
+static int
+upload_initiate(struct transfer *t)
+{
+	struct http_request r;
+	int rc;
+
+	target_prepare(t, &r, OP_INITIATE);
+	r.call.info = &t->target.info;
+	r.call.storage_class = t->task->storage_class;
+	rc = http_call(t->w, &r, &t->failure);
+	if (rc == 0 && (r.xml.root != S3XML_INITIATE || r.xml.upload_id[0] == '\0'))
+		rc = http_failure(&r, &t->failure, CLASS_TRANSIENT, "the answer names no upload");
+	if (rc == 0)
+		strlcpy(t->upload_id, r.xml.upload_id, sizeof(t->upload_id));
+	http_release(&r);
+	return rc;
+}
+
+int
+upload_begin(struct transfer *t)
+{
+	struct file *file = &t->target.file;
+
+	if (t->target.is_file) {
+		if (file_create_temp(file, t->task->id, t->task->claim, &t->failure) == -1)
+			return -1;
+		if (!t->multipart)
+			return 0;
+		strlcpy(t->upload_id, file->temp, sizeof(t->upload_id));
+	} else if (!t->multipart) {
+		return 0;
+	} else if (upload_initiate(t) == -1) {
+		return -1;
+	}
+	return checkpoint_begin(t);
+}
+
+/* A part of the table: kept in mind; what it is worth, ListParts says. */
+static void
+upload_visit_part(struct transfer *t, int number, int64_t size, uint64_t crc64, const char *etag)
+{
+	struct part *part;
+
+	if (number < 1 || number > t->nparts || size != transfer_part_size(t, number))
+		return;
+	part = &t->parts[number - 1];
+	part->crc64 = crc64;
+	part->state = PART_BUSY;
+	if (strlcpy(part->etag, etag, sizeof(part->etag)) >= sizeof(part->etag))
+		part->state = PART_LEFT;
+}
+
+static void
+upload_match_part(struct transfer *t, const struct s3xml_part *listed)
+{
+	struct part *part;
+
+	if (listed->number < 1 || listed->number > t->nparts)
+		return;
+	part = &t->parts[listed->number - 1];
+	if (part->state != PART_BUSY || listed->size != transfer_part_size(t, listed->number) ||
+	    strcmp(listed->etag, part->etag) != 0)
+		return;
+	parts_take(t, listed->number, part->crc64, listed->etag);
+	t->resumed++;
+}
+
+/* Returns 1 if there is a next page, 0 at the end, -1; *gone says that the store knows no such upload. */
+static int
+upload_list_page(struct transfer *t, int *marker, bool *gone)
+{
+	struct http_request r;
+	int i, rc;
+
+	target_prepare(t, &r, OP_LIST_PARTS);
+	r.call.upload_id = t->upload_id;
+	r.call.part_marker = *marker;
+	rc = http_call(t->w, &r, &t->failure);
+	/* RGW may answer 500 to an id that it does not know, again and again */
+	*gone = rc == -1 && (r.status == 404 || r.status == 500);
+	if (rc == 0 && r.xml.root != S3XML_LIST_PARTS)
+		rc = http_failure(&r, &t->failure, CLASS_TRANSIENT, "the answer is no list of parts");
+	if (rc == 0) {
+		for (i = 0; i < r.xml.nparts; i++)
+			upload_match_part(t, &r.xml.parts[i]);
+		rc = r.xml.truncated && r.xml.next_marker > *marker ? 1 : 0;
+		*marker = r.xml.next_marker;
+	}
+	http_release(&r);
+	return rc;
+}
+
+/* Returns 0, or -1; *gone. */
+static int
+upload_list(struct transfer *t, bool *gone)
+{
+	int marker = 0, rc;
+
+	do
+		rc = upload_list_page(t, &marker, gone);
+	while (rc == 1);
+	if (*gone)
+		failure_init(&t->failure);
+	return *gone ? 0 : rc;
+}
+
+static int
+upload_take_file(struct transfer *t, bool *gone)
+{
+	int i, rc = file_resume_temp(&t->target.file, t->upload_id, &t->failure);
+
+	*gone = rc == 1;
+	for (i = 1; rc == 0 && i <= t->nparts; i++) {
+		if (t->parts[i - 1].state != PART_BUSY)
+			continue;
+		parts_take(t, i, t->parts[i - 1].crc64, "");
+		t->resumed++;
+	}
+	return rc == -1 ? -1 : 0;
+}
+
+/* Whoever was only in the table is to be sent again. */
+static void
+upload_settle_parts(struct transfer *t)
+{
+	int i;
+
+	for (i = 0; i < t->nparts; i++) {
+		if (t->parts[i].state == PART_BUSY)
+			t->parts[i].state = PART_LEFT;
+	}
+}
+
+static bool
+upload_is_good(const struct transfer *t)
+{
+	const struct checkpoint *c = &t->checkpoint;
+	const struct store_limits *limits = store_limits(t->target.store->conf.kind);
+
+	return c->found && c->same_destination && source_is_same(&t->source, c->source_size, c->source_etag) &&
+	    c->part_size > 0 && t->size > 0 && (t->size - 1) / c->part_size < limits->parts_max;
+}
+
+/* Returns 0, with the upload taken up if t->upload_id is set. */
+static int
+upload_resume(struct transfer *t, bool *completed)
+{
+	bool gone = false;
+	int rc;
+
+	strlcpy(t->upload_id, t->checkpoint.upload_id, sizeof(t->upload_id));
+	t->part_size = t->checkpoint.part_size;
+	t->multipart = true;
+	parts_lay_out(t);
+	if (checkpoint_load_parts(t, upload_visit_part) == -1)
+		return -1;
+	rc = t->target.is_file ? upload_take_file(t, &gone) : upload_list(t, &gone);
+	if (rc == -1)
+		return -1;
+	if (gone && t->checkpoint.completing) {
+		rc = finish_was_completed(t, completed);
+		if (rc == -1 || *completed)
+			return rc;
+	}
+	upload_settle_parts(t);
+	if (!gone)
+		return 0;
+	log_info("task %" PRId64 ": the upload that was begun is gone; begun anew", t->task->id);
+	t->resumed = 0;
+	return upload_drop(t) == -1 ? -1 : parts_plan(t);
+}
+
+int
+upload_open(struct transfer *t, bool *completed)
+{
+	*completed = false;
+	if (upload_is_good(t)) {
+		if (upload_resume(t, completed) == -1)
+			return -1;
+	} else if (t->checkpoint.found) {
+		log_info("task %" PRId64 ": the upload that was begun is of no use (source or destination changed)",
+		    t->task->id);
+		if (upload_drop(t) == -1)
+			return -1;
+	}
+	if (*completed || t->upload_id[0] != '\0')
+		return 0;
+	return upload_begin(t);
+}

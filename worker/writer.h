@@ -1,0 +1,55 @@
+/*
+ * The destination's side of a pipe: takes a part's bytes out of the ring and sends them as one PUT, or writes them to the file,
+ * with CRC64, and MD5 where the destination is verified by it, computed as they leave.
+ *
+ * The last bytes of a part go out only when the reader is sure of all of them (writer->sure): so no server ever has a whole
+ * part, or a whole object, of which the source's side failed.
+ */
+#ifndef WORKER_WRITER_H
+#define WORKER_WRITER_H
+
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/failure.h"
+#include "worker/http.h"
+#include "worker/ring.h"
+#include "worker/transfer.h"
+
+struct writer {
+	struct transfer *t;
+	struct ring *ring;
+	struct http_request put;
+	EVP_MD_CTX *md5; /* NULL if it is not wanted */
+	bool small;
+	bool sending;
+	bool paused;
+	bool sure;
+	bool done;
+	int number; /* of the part, 0: the whole object */
+	int64_t offset;
+	int64_t size;
+	int64_t taken; /* out of the ring */
+	int64_t pushed; /* a file: on its way to the disk */
+	int64_t moved; /* http_sent() of late */
+	int64_t moved_at;
+	uint64_t crc64;
+	char etag[S3XML_ETAG_MAX]; /* once done */
+	bool has_server_crc64;
+	uint64_t server_crc64;
+};
+
+void writer_init(struct writer *w, struct transfer *t, struct ring *ring, bool small);
+
+/* number 0: the object in one PUT. */
+void writer_begin(struct writer *w, int number, int64_t offset, int64_t size, int64_t now);
+
+/* From outside of callbacks.  Returns 0, with w->done when the destination has taken and confirmed all of it, or -1. */
+int writer_run(struct writer *w, int64_t now, int64_t *wake, struct failure *f);
+
+/* Breaks off. */
+void writer_drop(struct writer *w);
+void writer_release(struct writer *w);
+
+#endif
