@@ -1,0 +1,230 @@
+'use strict';
+/*
+ * The operations of the store, its rules and its answers.  Each takes the request (bucket, key, query, headers, action), does its
+ * work and returns {status, headers, body}; errors are thrown as Refusal.  Bodies of objects are streamed by http.js.
+ */
+const { Refusal } = require('./sign');
+
+const PART_MIN = 1024 * 1024;
+const PART_MAX = 5 * 1024 * 1024 * 1024;
+const KEPT = ['content-type', 'cache-control', 'content-disposition', 'content-encoding', 'content-language', 'expires'];
+
+const escapes = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+const esc = (s) => String(s).replace(/[&<>"]/g, (c) => escapes[c]);
+const xml = (root, inner) => `<?xml version="1.0" encoding="UTF-8"?>\n<${root}>${inner}</${root}>`;
+const tag = (name, value) => `<${name}>${esc(value)}</${name}>`;
+const errorXml = (code, message, resource) =>
+	xml('Error', tag('Code', code) + tag('Message', message) + tag('Resource', resource || '') +
+	    tag('RequestId', 'NWZlMDAwMDA=') + tag('TraceId', 'OGVmYzZiMmQz'));
+
+function storedHeaders(req) {
+	const headers = {};
+	let meta = 0;
+	for (const [name, value] of Object.entries(req.headers)) {
+		if (name.startsWith('x-cos-meta-'))
+			meta += name.length - 'x-cos-meta-'.length + value.length;
+		if (name.startsWith('x-cos-meta-') || KEPT.includes(name))
+			headers[name] = value;
+	}
+	if (meta > 2048)
+		throw new Refusal(400, 'KeyTooLong', 'x-cos-meta-* together are longer than 2 KB');
+	const storage = req.headers['x-cos-storage-class'];
+	if (storage !== undefined && !/^[A-Z_]{3,32}$/.test(storage))
+		throw new Refusal(400, 'InvalidStorageClass', 'The storage class you specified is not valid');
+	if (storage !== undefined && storage !== 'STANDARD')
+		headers['x-cos-storage-class'] = storage;
+	headers['content-type'] = headers['content-type'] || 'application/octet-stream';
+	return headers;
+}
+
+function refuseOverwrite(store, req) {
+	if (req.headers['x-cos-forbid-overwrite'] === 'true' && store.get(req.bucket, req.key))
+		throw new Refusal(409, 'FileAlreadyExists', 'The object already exists and cannot be overwritten');
+}
+
+function findUpload(store, req) {
+	const upload = store.upload(req.bucket, req.key, req.query.get('uploadId'));
+	if (!upload)
+		throw new Refusal(404, 'NoSuchUpload', 'The specified multipart upload does not exist');
+	return upload;
+}
+
+const quoted = (etag) => `"${etag}"`;
+const crcHeader = (crc) => ({ 'x-cos-hash-crc64ecma': crc.toString() });
+
+function checkBody(req, body) {
+	if (body.size > PART_MAX)
+		throw new Refusal(400, 'EntityTooLarge', 'Your proposed upload exceeds the maximum allowed object size');
+	if (req.md5 && req.md5 !== req.headers['content-md5'])
+		throw new Refusal(400, 'BadDigest', 'The Content-MD5 you specified did not match what was received');
+}
+
+/* Before the body is read: what can be said now is said now. */
+const before = {
+	put: (store, req) => {
+		refuseOverwrite(store, req);
+		req.stored = storedHeaders(req);
+	},
+	part: (store, req) => {
+		if (!(req.part >= 1 && req.part <= 10000))
+			throw new Refusal(400, 'InvalidArgument', 'partNumber must be between 1 and 10000');
+		req.upload = findUpload(store, req);
+	},
+};
+
+function put(store, req) {
+	checkBody(req, req.body);
+	refuseOverwrite(store, req);
+	const segment = req.body.close();
+	const object = store.put(req.bucket, req.key, [segment], segment.etag, req.stored);
+	return { status: 200, headers: { etag: quoted(object.etag), ...crcHeader(object.crc) } };
+}
+
+function part(store, req) {
+	checkBody(req, req.body);
+	const segment = req.body.close();
+	store.setPart(findUpload(store, req), req.part, segment);
+	return { status: 200, headers: { etag: quoted(segment.etag), ...crcHeader(segment.crc) } };
+}
+
+function conditions(req, object) {
+	const match = req.headers['if-match'], none = req.headers['if-none-match'];
+	if (match !== undefined && match !== '*' && match.replace(/"/g, '') !== object.etag)
+		throw new Refusal(412, 'PreconditionFailed', 'At least one of the pre-conditions you specified did not hold');
+	if (none !== undefined && (none === '*' || none.replace(/"/g, '') === object.etag))
+		throw new Refusal(304, 'NotModified', '');
+}
+
+/* first and last of the one range that was asked for, null if none was. */
+function range(req, size) {
+	const m = /^bytes=(\d*)-(\d*)$/.exec(req.headers.range || '');
+	if (!m || (m[1] === '' && m[2] === ''))
+		return null;
+	const first = m[1] === '' ? Math.max(0, size - Number(m[2])) : Number(m[1]);
+	const last = m[1] === '' || m[2] === '' ? size - 1 : Math.min(Number(m[2]), size - 1);
+	if (first >= size || last < first)
+		throw new Refusal(416, 'InvalidRange', 'The requested range cannot be satisfied');
+	return { first, last };
+}
+
+function get(store, req) {
+	const object = store.get(req.bucket, req.key);
+	if (!object)
+		throw new Refusal(404, 'NoSuchKey', 'The specified key does not exist');
+	conditions(req, object);
+	const wanted = req.op === 'get' ? range(req, object.size) : null;
+	const headers = {
+		...object.headers, ...crcHeader(object.crc), etag: quoted(object.etag), 'accept-ranges': 'bytes',
+		'last-modified': object.modified.toUTCString(),
+		'content-length': wanted ? wanted.last - wanted.first + 1 : object.size,
+	};
+	if (wanted)
+		headers['content-range'] = `bytes ${wanted.first}-${wanted.last}/${object.size}`;
+	return { status: wanted ? 206 : 200, headers, object, first: wanted ? wanted.first : 0 };
+}
+
+function remove(store, req) {
+	store.remove(req.bucket, req.key);
+	return { status: 204, headers: {} };
+}
+
+function initiate(store, req) {
+	refuseOverwrite(store, req);
+	const id = store.begin(req.bucket, req.key, storedHeaders(req));
+	return { status: 200, body: xml('InitiateMultipartUploadResult', tag('Bucket', req.bucket) + tag('Key', req.key) +
+	    tag('UploadId', id)) };
+}
+
+function listParts(store, req) {
+	const upload = findUpload(store, req);
+	const max = Math.min(Number(req.query.get('max-parts') || 1000), 1000);
+	const marker = Number(req.query.get('part-number-marker') || 0);
+	const numbers = [...upload.parts.keys()].sort((a, b) => a - b).filter((n) => n > marker);
+	const page = numbers.slice(0, max);
+	const truncated = numbers.length > page.length;
+	let inner = tag('Bucket', req.bucket) + tag('Key', req.key) + tag('UploadId', upload.id) +
+	    tag('StorageClass', 'STANDARD') + tag('PartNumberMarker', marker) + tag('MaxParts', max) +
+	    tag('IsTruncated', truncated);
+	if (truncated)
+		inner += tag('NextPartNumberMarker', page[page.length - 1]);
+	for (const n of page) {
+		const p = upload.parts.get(n);
+		inner += `<Part>${tag('PartNumber', n)}${tag('LastModified', new Date().toISOString())}` +
+		    `${tag('ETag', quoted(p.etag))}${tag('Size', p.size)}</Part>`;
+	}
+	return { status: 200, body: xml('ListPartsResult', inner) };
+}
+
+function listUploads(store, req) {
+	const prefix = req.query.get('prefix') || '';
+	let inner = tag('Bucket', req.bucket) + tag('Prefix', prefix) + tag('IsTruncated', false);
+	for (const u of store.uploads.values())
+		if (u.bucket === req.bucket && u.key.startsWith(prefix))
+			inner += `<Upload>${tag('Key', u.key)}${tag('UploadId', u.id)}` +
+			    `${tag('Initiated', u.started.toISOString())}</Upload>`;
+	return { status: 200, body: xml('ListMultipartUploadsResult', inner) };
+}
+
+function parseComplete(text) {
+	const parts = [];
+	if (!/^\s*(<\?xml[^>]*\?>)?\s*<CompleteMultipartUpload[\s>]/.test(text) || !/<\/CompleteMultipartUpload>\s*$/.test(text))
+		throw new Refusal(400, 'MalformedXML', 'The XML you provided was not well-formed');
+	for (const [, inner] of text.matchAll(/<Part>([\s\S]*?)<\/Part>/g)) {
+		const number = /<PartNumber>\s*(\d+)\s*<\/PartNumber>/.exec(inner);
+		const etag = /<ETag>\s*(?:"|&quot;|&#34;)?([^"&<]*)(?:"|&quot;|&#34;)?\s*<\/ETag>/.exec(inner);
+		if (!number || !etag)
+			throw new Refusal(400, 'MalformedXML', 'The XML you provided was not well-formed');
+		parts.push({ number: Number(number[1]), etag: etag[1] });
+	}
+	if (parts.length === 0)
+		throw new Refusal(400, 'MalformedXML', 'no part');
+	return parts;
+}
+
+/* The status is sent before the outcome is known, so finish() says it in the body. */
+function complete(store, req) {
+	const upload = findUpload(store, req);
+	refuseOverwrite(store, req);
+	const parts = parseComplete(req.text);
+	const refused = (code, message) => ({ body: errorXml(code, message, `/${req.key}`), code });
+	const finish = () => {
+		for (let i = 0; i < parts.length; i++) {
+			const stored = upload.parts.get(parts[i].number);
+			if (parts[i].number !== i + 1 || !stored || stored.etag !== parts[i].etag)
+				return refused('InvalidPart', `part ${parts[i].number} is not there, not contiguous or has another ETag`);
+			if (i < parts.length - 1 && stored.size < PART_MIN)
+				return refused('EntityTooSmall', `part ${parts[i].number} is smaller than 1 MB`);
+		}
+		if (!store.uploads.has(upload.id))
+			return refused('NoSuchUpload', 'The specified multipart upload does not exist');
+		const object = store.complete(upload, parts.map((p) => p.number));
+		return { body: xml('CompleteMultipartUploadResult', tag('Location', `http://${req.headers.host}/${req.key}`) +
+		    tag('Bucket', req.bucket) + tag('Key', req.key) + tag('ETag', quoted(object.etag))) };
+	};
+	return { status: 200, finish };
+}
+
+function abort(store, req) {
+	store.abort(findUpload(store, req));
+	return { status: 204, headers: {} };
+}
+
+const operations = { put, part, get, head: get, delete: remove, initiate, 'list-parts': listParts, 'list-uploads': listUploads,
+	complete, abort };
+
+/* Which operation a request is; null if the store has none such. */
+function classify(method, key, query) {
+	const id = query.has('uploadId');
+	if (key === '')
+		return method === 'GET' && query.has('uploads') ? 'list-uploads' : null;
+	switch (method) {
+	case 'PUT': return id && query.has('partNumber') ? 'part' : 'put';
+	case 'GET': return id ? 'list-parts' : 'get';
+	case 'HEAD': return 'head';
+	case 'DELETE': return id ? 'abort' : 'delete';
+	case 'POST': return query.has('uploads') ? 'initiate' : id ? 'complete' : null;
+	default: return null;
+	}
+}
+
+module.exports = { operations, before, classify, errorXml };

@@ -1,0 +1,51 @@
+/*
+ * Loaded into a worker by preload_exec: once HOG_AFTER bytes have been received over sockets and the file HOG_TRIGGER could be removed
+ * (so once for each file), it allocates without end, as a leak would.  Under a memory cgroup the kernel ends that; under a
+ * limit of the data segment nothing is left for the worker's own next allocation.
+ */
+#include <sys/types.h>
+#include <sys/socket.h>
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void
+hog_everything(void)
+{
+	static const size_t sizes[] = { 1 << 20, 1 << 16, 4096, 256, 32 };
+	size_t i;
+	char *p;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		while ((p = malloc(sizes[i])) != NULL)
+			memset(p, 0x5a, sizes[i]);
+	}
+}
+
+static void
+hog_count(ssize_t bytes)
+{
+	static long long received;
+	const char *after = getenv("HOG_AFTER"), *trigger = getenv("HOG_TRIGGER");
+
+	if (bytes <= 0 || after == NULL || trigger == NULL)
+		return;
+	received += bytes;
+	if (received >= strtoll(after, NULL, 10) && unlink(trigger) == 0)
+		hog_everything();
+}
+
+ssize_t
+recv(int fd, void *buf, size_t len, int flags)
+{
+	static ssize_t (*next)(int, void *, size_t, int);
+	ssize_t n;
+
+	if (next == NULL)
+		*(void **)&next = dlsym(RTLD_NEXT, "recv");
+	n = next(fd, buf, len, flags);
+	hog_count(n);
+	return n;
+}

@@ -1,0 +1,113 @@
+"""PostgreSQL restarted, or away for a while, in mid-transfer: transfers go on, nothing is lost, nothing runs twice."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from rig import MIB, wait_until
+from stores import BUCKET
+
+
+def begin(ferryd, db, cos, spool, size, rate, **conf):
+    cos.rate(rate)
+    daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=2, **conf)
+    task = db.put(spool.put("object", size), f"cos://{BUCKET}/object")
+    wait_until(lambda: db.parts(task) >= 1, 30, "a part")
+    return daemon, task, daemon.workers()
+
+
+def must_have_gone_on(daemon, db, cos, spool, task, size, workers):
+    row = db.done(task, timeout=60)
+    assert (row["claim"], row["attempt"], row["crashes"]) == (1, 0, 0)
+    assert sum(cos.received("object").values()) == size, "something was sent twice"
+    assert int(row["crc64"]) == spool.crc64("object", size) and cos.object("object")["puts"] == 1
+    assert daemon.workers() == workers
+    wait_until(lambda: len(db.sessions()) == 3, 15, "all three sessions to be back")
+
+
+def must_say_it_once(daemon, outages):
+    """Master and each worker say at most once an outage that the database is away, and that it is back; the master does."""
+    for pattern in ("database away", "database back"):
+        said = {}
+        for line in daemon.log(pattern):
+            pid = re.search(r"\[(\d+)\]", line).group(1)
+            said[pid] = said.get(pid, 0) + 1
+        assert said.get(str(daemon.pid)) == outages, f"{pattern}: {said}"
+        assert max(said.values()) <= outages, f"{pattern}: {said}"
+
+
+def test_restart_in_mid_transfer(ferryd, db, cos, spool, pg):
+    size = 60 * MIB
+    daemon, task, workers = begin(ferryd, db, cos, spool, size, 12 * MIB)
+    pg.restart("fast")
+    wait_until(lambda: len(daemon.log("database back")) >= 2, 15, "master and worker to be back")
+    must_have_gone_on(daemon, db, cos, spool, task, size, workers)
+    must_say_it_once(daemon, 1)
+    after = db.put("spool://object", f"cos://{BUCKET}/after")
+    cos.rate(0)
+    db.done(after)
+
+
+def test_immediate_shutdown_in_mid_transfer(ferryd, db, cos, spool, pg):
+    size = 40 * MIB
+    daemon, task, workers = begin(ferryd, db, cos, spool, size, 12 * MIB)
+    pg.restart("immediate")
+    must_have_gone_on(daemon, db, cos, spool, task, size, workers)
+
+
+@pytest.mark.limit(150)
+def test_database_away_for_20_s_in_mid_transfer(ferryd, db, cos, spool, pg):
+    size = 120 * MIB
+    daemon, task, workers = begin(ferryd, db, cos, spool, size, 5 * MIB, lease="5s")
+    pg.stop()
+    before = sum(cos.received("object").values())
+    time.sleep(20)
+    moved = sum(cos.received("object").values()) - before
+    assert moved > 40 * MIB, f"the transfer stood still: {moved} bytes in 20 s"
+    assert daemon.workers() == workers
+    pg.start()
+    cos.rate(0)
+    must_have_gone_on(daemon, db, cos, spool, task, size, workers)
+    must_say_it_once(daemon, 1)
+    assert db.one("SELECT count(*) FROM ferry.node") == 1
+
+
+def test_transfer_that_ends_while_the_database_is_away_is_settled_when_it_is_back(ferryd, db, cos, spool, pg):
+    size = 20 * MIB
+    daemon, task, workers = begin(ferryd, db, cos, spool, size, 10 * MIB)
+    pg.stop()
+    cos.rate(0)
+    wait_until(lambda: sum(cos.received("object").values()) == size, 20, "all bytes to have arrived")
+    time.sleep(1)
+    pg.start()
+    must_have_gone_on(daemon, db, cos, spool, task, size, workers)
+
+
+def test_worker_death_while_the_database_is_away(ferryd, db, cos, spool, pg):
+    size = 60 * MIB
+    daemon, task, workers = begin(ferryd, db, cos, spool, size, 5 * MIB)
+    victim = daemon.worker_of(task)
+    pg.stop()
+    os.kill(victim, signal.SIGKILL)
+    daemon.wait_log(rf"pid {victim}\) killed: signal 9")
+    time.sleep(1)
+    pg.start()
+    cos.rate(0)
+    row = db.done(task)
+    assert (row["crashes"], row["attempt"], row["claim"]) == (1, 0, 2)
+    assert int(cos.object("object")["crc64"]) == spool.crc64("object", size)
+
+
+def test_started_while_the_database_is_away(ferryd, db, cos, spool, pg):
+    daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=1, start=False)
+    source = spool.put("object", 1000)
+    pg.stop()
+    daemon.start(ready=False)
+    daemon.wait_log("database away")
+    assert daemon.alive()
+    pg.start()
+    daemon.ready()
+    db.done(db.put(source, f"cos://{BUCKET}/object"))

@@ -1,0 +1,296 @@
+/*
+ * The stores' XML: answers as S3, Ceph and COS give them, and as nobody should.  Every document is read whole and a byte
+ * at a time; both must come to the same.
+ */
+#include <stdlib.h>
+
+#include "tests/unit/tap.h"
+#include "worker/s3xml.h"
+
+#define DECLARATION "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+#define S3_NS " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
+
+static char why[256];
+
+/* Feeds len bytes in pieces of step; -1 from feed must be -1 from finish. */
+static int
+read_pieces(struct s3xml *x, const char *doc, size_t len, size_t step)
+{
+	int fed = 0;
+
+	if (s3xml_init(x, true) == -1)
+		return -2;
+	for (size_t at = 0; at < len && fed == 0; at += step)
+		fed = s3xml_feed(x, doc + at, len - at < step ? len - at : step);
+	why[0] = '\0';
+	if (s3xml_finish(x, why, sizeof(why)) == 0)
+		return fed == 0 && s3xml_finish(x, why, sizeof(why)) == 0 ? 0 : -3;
+	return why[0] != '\0' ? -1 : -4;
+}
+
+static int
+read_bytes(struct s3xml *x, const char *doc, size_t len)
+{
+	struct s3xml single;
+	int whole, bytes;
+
+	bytes = read_pieces(&single, doc, len, 1);
+	whole = read_pieces(x, doc, len, len);
+	if (whole != bytes || (whole == 0 && (single.root != x->root || strcmp(single.message, x->message) != 0)))
+		whole = -5;
+	s3xml_release(&single);
+	return whole;
+}
+
+static int
+read_text(struct s3xml *x, const char *doc)
+{
+	return read_bytes(x, doc, strlen(doc));
+}
+
+static void
+accepts(const char *doc, enum s3xml_root root, const char *upload_id, const char *etag, const char *what)
+{
+	struct s3xml x;
+
+	is_int(read_text(&x, doc), 0, "%s", what);
+	if (why[0] != '\0')
+		printf("# %s\n", why);
+	is_int(x.root, root, "%s: its root", what);
+	is_str(x.upload_id, upload_id, "%s: its upload id", what);
+	is_str(x.etag, etag, "%s: its ETag", what);
+	s3xml_release(&x);
+}
+
+static void
+refuses_bytes(const char *doc, size_t len, const char *sentence, const char *what)
+{
+	struct s3xml x;
+
+	is_int(read_bytes(&x, doc, len), -1, "%s is refused", what);
+	ok(strstr(why, sentence) != NULL, "%s: because of \"%s\"", what, sentence);
+	if (strstr(why, sentence) == NULL)
+		printf("# %s\n", why);
+	s3xml_release(&x);
+}
+
+static void
+refuses(const char *doc, const char *sentence, const char *what)
+{
+	refuses_bytes(doc, strlen(doc), sentence, what);
+}
+
+static void
+test_answers(void)
+{
+	accepts(DECLARATION "<InitiateMultipartUploadResult" S3_NS "><Bucket>b</Bucket><Key>k</Key>"
+			    "<UploadId>VXBsb2FkIElE.-_~</UploadId></InitiateMultipartUploadResult>",
+	    S3XML_INITIATE, "VXBsb2FkIElE.-_~", "", "Initiate of S3");
+	accepts("<InitiateMultipartUploadResult><Bucket>b-125</Bucket><Key>k&amp;</Key><UploadId>15851308</UploadId>"
+		"</InitiateMultipartUploadResult>\n",
+	    S3XML_INITIATE, "15851308", "", "Initiate of COS, no declaration");
+	accepts(DECLARATION "<s:InitiateMultipartUploadResult xmlns:s=\"x\"><s:UploadId>\n a1\t</s:UploadId>"
+			    "</s:InitiateMultipartUploadResult>",
+	    S3XML_INITIATE, "a1", "", "Initiate with a prefix and blanks");
+	accepts("\n  \r\n\t   " DECLARATION "   \n  <CompleteMultipartUploadResult" S3_NS "><Location>http://x/</Location>"
+		"<ETag>&quot;3858f62230ac3c915f300c664312c11f-9&quot;</ETag></CompleteMultipartUploadResult>",
+	    S3XML_COMPLETE, "", "3858f62230ac3c915f300c664312c11f-9", "Complete behind white space");
+	accepts("<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>", S3XML_COMPLETE, "", "",
+	    "Complete of Ceph, its first answer");
+	accepts("<CompleteMultipartUploadResult><ETag>3858-9</ETag></CompleteMultipartUploadResult>", S3XML_COMPLETE,
+	    "", "3858-9", "Complete of Ceph, repeated");
+	accepts("<CopyPartResult><ETag>\"a\"</ETag><CRC64>12</CRC64></CopyPartResult>", S3XML_COPY_PART, "", "a", "CopyPart");
+	accepts("\xef\xbb\xbf" DECLARATION "<Other/>", S3XML_OTHER, "", "", "an unknown root behind a byte order mark");
+	accepts("<Other><ETag>no</ETag><UploadId>no</UploadId></Other>", S3XML_OTHER, "", "", "an unknown document");
+	accepts("<CompleteMultipartUploadResult><Owner><ETag>x</ETag></Owner><ETag>y</ETag></CompleteMultipartUploadResult>",
+	    S3XML_COMPLETE, "", "y", "a field's name somewhere else");
+	accepts("<Error><!-- ETag --><ETag>x</ETag><?pi?></Error>", S3XML_ERROR, "", "", "another document's field");
+}
+
+static void
+test_errors(void)
+{
+	static char long_message[4096];
+	struct s3xml x;
+
+	is_int(read_text(&x, DECLARATION "<Error><Code>SlowDown</Code><Message>Reduce &lt;it&gt;</Message>"
+					 "<Resource/><RequestId>1</RequestId><TraceId>2</TraceId></Error>"),
+	    0, "an error");
+	is_str(x.code, "SlowDown", "its code");
+	is_str(x.message, "Reduce <it>", "its message");
+	s3xml_release(&x);
+
+	is_int(read_text(&x, "<Error><Code>NoSuchKey</Code><RequestId>tx0</RequestId><HostId>1</HostId></Error>"), 0,
+	    "an error of Ceph");
+	is_str(x.code, "NoSuchKey", "its code");
+	is_str(x.message, "", "it has no message");
+	s3xml_release(&x);
+
+	is_int(read_text(&x, "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"), 0,
+	    "a signature whose time has passed");
+	is_str(x.code, "RequestTimeTooSkewed", "has a code of its own");
+	s3xml_release(&x);
+
+	snprintf(long_message, sizeof(long_message), "<Error><Message>%.*s", 254,
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+	strlcat(long_message, "\xe6\x97\xa5\xe6\x9c\xac &amp; aa</Message><Code>X</Code></Error>", sizeof(long_message));
+	is_int(read_text(&x, long_message), 0, "a message that is too long");
+	is_int(strlen(x.message), 254, "is cut between characters");
+	ok(x.message[253] == 'a', "and nothing is added behind the cut");
+	is_str(x.code, "X", "and the code behind it is read");
+	s3xml_release(&x);
+}
+
+#define PART(n, size, etag)                                                                        \
+	"<Part><PartNumber>" n "</PartNumber><LastModified>2026</LastModified><ETag>" etag "</ETag><Size>" size      \
+	"</Size></Part>"
+#define LIST(parts) DECLARATION "<ListPartsResult" S3_NS "><UploadId>u</UploadId>" parts "</ListPartsResult>"
+#define MORE(marker) "<IsTruncated>true</IsTruncated><NextPartNumberMarker>" marker "</NextPartNumberMarker>"
+
+/* A byte order mark is believed; what comes out is UTF-8 all the same. */
+static void
+test_utf16(void)
+{
+	static const char doc[] = "\xff\xfe<\0E\0r\0r\0o\0r\0>\0<\0C\0o\0d\0e\0>\0\xfc\0<\0/\0C\0o\0d\0e\0>\0"
+				  "<\0/\0E\0r\0r\0o\0r\0>\0";
+	struct s3xml x;
+
+	is_int(read_bytes(&x, doc, sizeof(doc) - 1), 0, "UTF-16 behind its mark");
+	is_str(x.code, "\xc3\xbc", "comes out as UTF-8");
+	s3xml_release(&x);
+}
+
+static void
+test_list(void)
+{
+	struct s3xml x;
+
+	is_int(read_text(&x, LIST("<MaxParts>1000</MaxParts>" MORE("7") PART("1", "5242880", "&quot;abc&quot;")
+		       PART("7", "9223372036854775807", "\"d\"") "<Owner><ID>i</ID></Owner>")),
+	    0, "a list of parts");
+	is_int(x.nparts, 2, "two of them");
+	is_int(x.parts[0].number, 1, "the first's number");
+	is_int(x.parts[0].size, 5242880, "its size");
+	is_str(x.parts[0].etag, "abc", "its ETag");
+	is_int(x.parts[1].number, 7, "the second's number");
+	is_int(x.parts[1].size, INT64_MAX, "its size");
+	ok(x.truncated && x.next_marker == 7, "and more of them behind 7");
+	s3xml_release(&x);
+
+	is_int(read_text(&x, LIST("<IsTruncated>false</IsTruncated><NextPartNumberMarker/>")), 0, "an empty list");
+	ok(x.nparts == 0 && !x.truncated && x.next_marker == 0, "has nothing and no more");
+	s3xml_release(&x);
+
+	is_int(read_text(&x, LIST("<IsTruncated>true</IsTruncated>" PART("3", "1", "e"))), 0, "more, and no marker");
+	is_int(x.next_marker, 3, "goes on behind the last part");
+	s3xml_release(&x);
+
+	is_int(s3xml_init(&x, false), 0, "a parser that wants no parts");
+	is_int(s3xml_feed(&x, LIST(PART("1", "1", "e")), strlen(LIST(PART("1", "1", "e")))), -1, "takes none");
+	is_int(s3xml_feed(&x, "<a>", 3), -1, "nor anything else afterwards");
+	s3xml_release(&x);
+	s3xml_release(&x);
+	ok(true, "releasing twice is harmless");
+}
+
+static void
+test_bad_lists(void)
+{
+	refuses(LIST(PART("0", "1", "e")), "PartNumber", "part 0");
+	refuses(LIST(PART("10001", "1", "e")), "PartNumber", "part 10001");
+	refuses(LIST(PART("-1", "1", "e")), "PartNumber", "part -1");
+	refuses(LIST(PART("+1", "1", "e")), "PartNumber", "part +1");
+	refuses(LIST(PART("1x", "1", "e")), "PartNumber", "part 1x");
+	refuses(LIST(PART("", "1", "e")), "PartNumber", "a part without a number in its number");
+	refuses(LIST(PART("4294967297", "1", "e")), "PartNumber", "part 2^32 + 1");
+	refuses(LIST(PART("1", "-1", "e")), "Size", "a size under 0");
+	refuses(LIST(PART("1", "9223372036854775808", "e")), "Size", "a size that overflows");
+	refuses(LIST(PART("1", "0x10", "e")), "Size", "a size in hex");
+	refuses(LIST(PART("1", "00000000000000000000000000000000000001", "e")), "Size", "a size of 38 digits");
+	refuses(LIST(PART("1", "1", "a b")), "ETag", "an ETag with a blank");
+	refuses(LIST(PART("1", "1", "a\"b")), "ETag", "an ETag with a quote");
+	refuses(LIST(PART("1", "1", "\xc3\xbc")), "ETag", "an ETag that is not ASCII");
+	refuses(LIST("<Part><PartNumber>1</PartNumber><ETag>e</ETag></Part>"), "without", "a part without a size");
+	refuses(LIST(PART("1", "1", "e") PART("1", "1", "e")), "ascend", "the same part twice");
+	refuses(LIST(PART("2", "1", "e") PART("1", "1", "e")), "ascend", "parts out of order");
+	refuses(LIST("<Part><PartNumber>1</PartNumber><PartNumber>2</PartNumber></Part>"), "twice", "two numbers in a part");
+	refuses(LIST("<Part><Part>x</Part></Part>"), "without", "a part in a part");
+	refuses(LIST(MORE("0") PART("5", "1", "e")), "advance", "a marker that leads back");
+	refuses(LIST(MORE("9")), "advance", "more behind nothing");
+	refuses(LIST(MORE("10001")), "NextPartNumberMarker", "a marker behind the last possible part");
+	refuses(LIST("<IsTruncated>maybe</IsTruncated>"), "IsTruncated", "perhaps more");
+}
+
+static void
+test_1001_parts(void)
+{
+	char *doc = malloc(200 * 1001), *p = doc;
+	struct s3xml x;
+
+	p += snprintf(p, 200, "<ListPartsResult>");
+	for (int i = 1; i <= 1000; i++)
+		p += snprintf(p, 200, PART("%d", "5242880", "&quot;0123456789abcdef0123456789abcdef&quot;"), i);
+	strlcpy(p, "</ListPartsResult>", 200);
+	is_int(read_text(&x, doc), 0, "1,000 parts fit");
+	is_int(x.nparts, 1000, "all of them");
+	s3xml_release(&x);
+	strlcpy(p, PART("1001", "1", "e") "</ListPartsResult>", 200);
+	refuses(doc, "more than 1000", "part 1,001 of a page");
+	free(doc);
+}
+
+static void
+test_hostile(void)
+{
+	static char text[(2 << 20) + 1];
+	const size_t size = sizeof(text) - 1;
+	static const char nul[] = "<Error><Code>a\0b</Code></Error>";
+	size_t len;
+
+	refuses("", "empty", "nothing");
+	refuses("  \r\n ", "empty", "nothing but white space");
+	refuses("garbage", "", "no XML");
+	refuses("<html><body><p>Bad gateway<br></body></html>", "mismatched", "HTML");
+	refuses("<Error><Code>x</Code>", "", "a document that ends early");
+	refuses("<Error><Code>SlowDown</Code></Error", "", "a document that ends in its last tag");
+	refuses("<CompleteMultipartUploadResult><ETag>a</ETag></CompleteMultipartUploadResult><Error/>", "junk", "two roots");
+	refuses("<Error/>x", "junk", "text behind the root");
+	refuses("<!DOCTYPE lolz [<!ENTITY a \"lol\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;\">"
+		"<!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;\">]><Error><Message>&c;</Message></Error>",
+	    "DOCTYPE", "a billion laughs");
+	refuses("<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><Error/>", "DOCTYPE", "a document type from elsewhere");
+	refuses("<Error><Message>&undefined;</Message></Error>", "undefined entity", "an entity of nobody");
+	refuses("<a><a><a><a><a><a><a><a><a/></a></a></a></a></a></a></a></a>", "nested", "nine levels");
+	refuses("<Error><Code>a<b/></Code></Error>", "element where text", "an element inside a field");
+	refuses("<Error><Code>a</Code><Code>b</Code></Error>", "twice", "two codes");
+	refuses("<Error><Code>\xff\xfe</Code></Error>", "", "bytes that are not UTF-8");
+	refuses("<InitiateMultipartUploadResult><UploadId>a b</UploadId></InitiateMultipartUploadResult>", "UploadId",
+	    "an upload id with a blank");
+	refuses_bytes(nul, sizeof(nul) - 1, "", "a NUL");
+
+	len = (size_t)snprintf(text, sizeof(text), "<Error><Code>");
+	memset(text + len, 'x', size - len);
+	refuses_bytes(text, 2000, "Code is longer", "a code of 2,000 bytes");
+	memcpy(text, "<Error><None>", len);
+	refuses_bytes(text, size, "more than", "2 MiB of a text that nobody asked for");
+	memcpy(text, "<Error xxxxxx", len);
+	refuses_bytes(text, size, "more than", "an attribute's name of 2 MiB");
+	memset(text, ' ', size - 10);
+	memcpy(text + size - 10, "<Error  />", 10);
+	accepts(text + size - (1 << 16), S3XML_ERROR, "", "", "64 KiB of white space, then a document");
+}
+
+int
+main(void)
+{
+	test_answers();
+	test_errors();
+	test_utf16();
+	test_list();
+	test_bad_lists();
+	test_1001_parts();
+	test_hostile();
+	return done_testing();
+}
