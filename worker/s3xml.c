@@ -187,12 +187,19 @@ s3xml_release(struct s3xml *x)
 	x->parts = NULL;
 }
 
+/*
+ * Gives expat what is held.  expat before 2.6 looks at an unfinished token from its beginning with each call
+ * (CVE-2023-52425): fed byte by byte, a name of one MiB would take hours.  Hence whole pieces, and the rest at the end.
+ */
 static int
-parse(struct s3xml_parser *p, const char *buf, int len, bool final)
+parse(struct s3xml_parser *p, bool final)
 {
-	if (XML_Parse(p->expat, buf, len, final) != XML_STATUS_OK) {
+	size_t len = p->held;
+
+	p->held = 0;
+	if (XML_Parse(p->expat, p->piece, (int)len, final) != XML_STATUS_OK) {
 		if (XML_GetErrorCode(p->expat) == XML_ERROR_NO_MEMORY)
-			memory_exhausted((size_t)len);
+			memory_exhausted(len);
 		s3xml_fail(p, "%s in line %lu", XML_ErrorString(XML_GetErrorCode(p->expat)),
 		    (unsigned long)XML_GetCurrentLineNumber(p->expat));
 	}
@@ -203,6 +210,7 @@ int
 s3xml_feed(struct s3xml *x, const char *buf, size_t len)
 {
 	struct s3xml_parser *p = x->parser;
+	size_t n;
 
 	if (p->failed)
 		return -1;
@@ -218,7 +226,14 @@ s3xml_feed(struct s3xml *x, const char *buf, size_t len)
 		return -1;
 	}
 	p->fed += len;
-	return parse(p, buf, (int)len, false);
+	for (; len > 0; buf += n, len -= n) {
+		n = len < S3XML_PIECE - p->held ? len : S3XML_PIECE - p->held;
+		memcpy(p->piece + p->held, buf, n);
+		p->held += n;
+		if (p->held == S3XML_PIECE && parse(p, false) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 /*
@@ -252,7 +267,7 @@ s3xml_finish(struct s3xml *x, char *why, size_t why_size)
 
 	if (!p->failed && p->fed == 0)
 		s3xml_fail(p, "an empty document");
-	if (!p->failed && !p->finished && parse(p, "", 0, true) == 0) {
+	if (!p->failed && !p->finished && parse(p, true) == 0) {
 		if (x->root == S3XML_ERROR)
 			error_normalise(x);
 		else if (x->root == S3XML_LIST_PARTS)

@@ -49,7 +49,10 @@ struct s3xml {
 int s3xml_init(struct s3xml *x, bool with_parts);
 void s3xml_release(struct s3xml *x);
 
-/* Feeds a piece of the body.  Returns 0, or -1 if the document is already known to be bad (why then says how). */
+/*
+ * Feeds a piece of the body.  Returns 0, or -1 if the document is already known to be bad (s3xml_finish says why).  Pieces of
+ * any size cost the same; a fault may therefore be found only with a later piece or at the end.
+ */
 int s3xml_feed(struct s3xml *x, const char *buf, size_t len);
 
 /*

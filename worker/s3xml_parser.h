@@ -9,6 +9,7 @@
 #include "worker/s3xml.h"
 
 #define S3XML_WHY_MAX 160
+#define S3XML_PIECE (8 << 10)
 
 enum s3xml_field {
 	FIELD_UPLOAD_ID,
@@ -44,8 +45,10 @@ struct s3xml_parser {
 	const struct s3xml_element *element; /* whose text is being collected, or NULL */
 	bool cut;			     /* its text is full */
 	size_t fed;
+	size_t held; /* bytes of piece that expat has not seen */
 	size_t len;
 	char text[S3XML_UPLOAD_ID_MAX];
+	char piece[S3XML_PIECE];
 	bool failed;
 	bool finished;
 	char why[S3XML_WHY_MAX];
