@@ -60,6 +60,7 @@ static const struct text_field task_texts[] = {
     TEXT(task.task.destination),
     TEXT(task.task.content_type),
     TEXT(task.task.storage_class),
+    TEXT(task.task.queue),
     TEXT(task.task.metadata),
     {0, 0, 0},
 };

@@ -29,7 +29,7 @@ enum msg_type {
 	MSG_TASK,
 	MSG_CANCEL, /* the task was cancelled, or its claim is stale */
 	MSG_REAP,   /* abort uploads that no live task owns */
-	MSG_RATE,   /* this worker's share of a store's rate */
+	MSG_RATE,   /* this worker's share of the rate of a store, or of the task's queue */
 	MSG_RETIRE, /* exit cleanly once idle */
 	MSG_STOP,   /* hand back now: flush checkpoints, release the claim, exit within grace */
 	MSG_LOG,    /* a new log descriptor comes with it */
@@ -61,7 +61,7 @@ struct msg_cancel {
 };
 
 struct msg_rate {
-	char store[CONFIG_NAME_MAX];
+	char store[CONFIG_NAME_MAX]; /* empty: of the queue of the task in work, or of the next */
 	int64_t rate; /* bytes a second for this worker; 0: no limit */
 };
 

@@ -51,7 +51,7 @@ struct config_store {
 	char resolve[CONFIG_RESOLVE_MAX][CONFIG_HOST_MAX * 2]; /* HOST:PORT:ADDRESS, as CURLOPT_RESOLVE */
 	int nresolve;
 	int max_transfers; /* 0: no limit */
-	int64_t rate;	   /* bytes a second over all workers of the node; 0: no limit */
+	int64_t rate;	   /* bytes a second over all nodes; 0: no limit */
 };
 
 struct config_worker {

@@ -56,6 +56,7 @@ struct task {
 	char destination[URI_MAX];
 	char content_type[256];
 	char storage_class[64];
+	char queue[64];
 	char metadata[4096]; /* "name\x1fvalue\x1e" for each pair; both parts checked for control characters in SQL */
 };
 

@@ -14,6 +14,7 @@
 #include "master/limits.h"
 #include "master/pool.h"
 #include "master/queue.h"
+#include "master/quota.h"
 #include "master/recover.h"
 #include "master/settle.h"
 #include "master/sqlarray.h"
@@ -24,24 +25,33 @@
 #define REAP_SOON_MS 1000
 
 /*
- * $1 node, $2 slot numbers, $3 queues, $4 stores to leave alone, $5 how many.  Both fences matter: without MATERIALIZED a nested
- * loop could lock, and update, more rows than the limit.
+ * $1 node, $2 slot numbers, $3 queues, $4 how many.  Both fences matter: without MATERIALIZED a nested loop could lock, and update,
+ * more rows than the limit.
  */
+#define CLAIMED \
+	"t.worker, t.id, t.claim, t.attempt, t.crashes, t.ooms, t.max_attempts, t.if_exists, t.expect_size, " \
+	"t.expect_crc64, t.source, t.destination, t.content_type, t.storage_class, " \
+	"(SELECT string_agg(key || E'\\x1f' || value || E'\\x1e', '' ORDER BY key) FROM jsonb_each_text(t.metadata)), t.queue"
+
 static const struct db_stmt stmt_claim = {
 	.name = "claim",
-	.nparams = 5,
+	.nparams = 4,
 	.sql = "WITH ready AS MATERIALIZED ("
 	       "SELECT t.id FROM ferry.task t WHERE t.state = 'queued' AND t.run_at <= now() "
 	       "AND t.queue = ANY (ARRAY(SELECT u FROM unnest($3::text[]) u "
 	       "WHERE NOT EXISTS (SELECT FROM ferry.queue q WHERE q.name = u AND NOT q.enabled))) "
-	       "AND t.source_store <> ALL ($4::text[]) AND t.destination_store <> ALL ($4::text[]) "
-	       "ORDER BY t.priority DESC, t.run_at, t.id LIMIT $5::integer FOR UPDATE SKIP LOCKED), "
+	       "ORDER BY t.priority DESC, t.run_at, t.id LIMIT $4::integer FOR UPDATE SKIP LOCKED), "
 	       "numbered AS MATERIALIZED (SELECT id, ($2::integer[])[row_number() OVER ()] AS slot FROM ready) "
 	       "UPDATE ferry.task t SET state = 'running', claim = t.claim + 1, node = $1::bigint, worker = n.slot, "
 	       "started_at = coalesce(t.started_at, now()) FROM numbered n WHERE t.id = n.id "
-	       "RETURNING t.worker, t.id, t.claim, t.attempt, t.crashes, t.ooms, t.max_attempts, t.if_exists, t.expect_size, "
-	       "t.expect_crc64, t.source, t.destination, t.content_type, t.storage_class, "
-	       "(SELECT string_agg(key || E'\\x1f' || value || E'\\x1e', '' ORDER BY key) FROM jsonb_each_text(t.metadata))",
+	       "RETURNING " CLAIMED,
+};
+
+/* Where something is limited, or $5, stores that have asked to slow down, are to be left alone. */
+static const struct db_stmt stmt_claim_limited = {
+	.name = "claim_limited",
+	.nparams = 5,
+	.sql = "SELECT " CLAIMED " FROM ferry.claim($1::bigint, $2::integer[], $3::text[], $4::integer, $5::text[]) t",
 };
 
 /* How long until the next task that is not due yet: the first of each priority, each found by the index alone. */
@@ -139,15 +149,15 @@ claimed(void *arg, enum db_status status, PGresult *res)
 	recover_claim_answered(m);
 }
 
-/* Reserves as many of the idle slots as stores allow, and writes their numbers. */
+/* Reserves the idle slots, and writes their numbers. */
 static int
-reserve(struct master *m, int allowed, struct sqlarray *slots)
+reserve(struct master *m, struct sqlarray *slots)
 {
 	struct slot *slot;
 	int n = 0;
 
 	POOL_FOREACH (slot, m) {
-		if (n >= allowed || !pool_is_available(m, slot))
+		if (!pool_is_available(m, slot))
 			continue;
 		slot->reserved = true;
 		sqlarray_add_int(slots, slot->number);
@@ -157,29 +167,31 @@ reserve(struct master *m, int allowed, struct sqlarray *slots)
 }
 
 static void
-submit_claim(struct master *m, int allowed, const char **excluded, int nexcluded)
+submit_claim(struct master *m)
 {
 	struct sqlarray slots, queues, stores;
+	const char *shunned[CONFIG_STORES_MAX];
 	char node[24], count[16];
-	const char *params[5] = { node, NULL, NULL, NULL, count };
-	int i;
+	const char *params[5] = { node, NULL, NULL, count, NULL };
+	int i, nshunned = limits_throttled(m, shunned);
+	bool limited = nshunned > 0 || quota_limits_claims(m);
 
 	sqlarray_init(&slots);
 	sqlarray_init(&queues);
 	sqlarray_init(&stores);
 	snprintf(node, sizeof(node), "%" PRId64, m->queue.node);
-	snprintf(count, sizeof(count), "%d", reserve(m, allowed, &slots));
+	snprintf(count, sizeof(count), "%d", reserve(m, &slots));
 	for (i = 0; i < m->conf->nqueues; i++)
 		sqlarray_add_str(&queues, m->conf->queues[i]);
-	for (i = 0; i < nexcluded; i++)
-		sqlarray_add_str(&stores, excluded[i]);
+	for (i = 0; i < nshunned; i++)
+		sqlarray_add_str(&stores, shunned[i]);
 	params[1] = sqlarray_finish(&slots);
 	params[2] = sqlarray_finish(&queues);
-	params[3] = sqlarray_finish(&stores);
+	params[4] = sqlarray_finish(&stores);
 	m->queue.claiming = true;
 	m->queue.claim_node = m->queue.node;
 	m->queue.claim_wanted = false;
-	db_submit(m->db, &stmt_claim, params, DB_ONCE, claimed, m);
+	db_submit(m->db, limited ? &stmt_claim_limited : &stmt_claim, params, DB_ONCE, claimed, m);
 	sqlarray_release(&stores);
 	sqlarray_release(&queues);
 	sqlarray_release(&slots);
@@ -188,16 +200,14 @@ submit_claim(struct master *m, int allowed, const char **excluded, int nexcluded
 static void
 claim(struct master *m)
 {
-	const char *excluded[CONFIG_STORES_MAX];
 	const struct slot *slot;
-	int allowed, nexcluded, idle = 0;
 
 	POOL_FOREACH (slot, m)
-		idle += pool_is_available(m, slot);
-	if (idle == 0)
-		return; /* the next one to become idle asks */
-	allowed = limits_allowance(m, idle, excluded, &nexcluded);
-	submit_claim(m, allowed, excluded, nexcluded);
+		if (pool_is_available(m, slot)) {
+			submit_claim(m);
+			return;
+		}
+	/* the next one to become idle asks */
 }
 
 static void

@@ -48,5 +48,6 @@ claim_read_task(const PGresult *res, int row, struct task *task)
 	text(task->content_type, sizeof(task->content_type), res, row, CLAIM_CONTENT_TYPE);
 	text(task->storage_class, sizeof(task->storage_class), res, row, CLAIM_STORAGE_CLASS);
 	text(task->metadata, sizeof(task->metadata), res, row, CLAIM_METADATA);
+	text(task->queue, sizeof(task->queue), res, row, CLAIM_QUEUE);
 	return (int)integer(res, row, CLAIM_SLOT);
 }

@@ -16,6 +16,8 @@
 #include "master/limits.h"
 #include "master/pool.h"
 #include "master/post.h"
+#include "master/quota.h"
+#include "master/shares.h"
 
 #define BATCH 32		/* messages of one worker before the others' turn */
 #define END_AFTER_EOF_MS 5000	/* a worker without a channel has so long to end */
@@ -36,7 +38,7 @@ dispatch_task(struct master *m, struct slot *slot, const struct task *task)
 	slot->bytes_total = -1;
 	slot->heard_at = clock_ms();
 	limits_note_uses(slot);
-	limits_share_rates(m); /* first, so that it starts with its share */
+	shares_divide(m); /* first, so that it starts with its share */
 	msg.task.task = *task;
 	post_send(slot, &msg, -1);
 	log_debug("task %" PRId64 ": given to worker %d (pid %d)", task->id, slot->number, (int)slot->pid);
@@ -100,6 +102,7 @@ on_progress(struct slot *slot, const struct msg_progress *progress)
 		return;
 	slot->bytes_done = progress->bytes_done < 0 ? 0 : progress->bytes_done;
 	slot->bytes_total = progress->bytes_total < 0 ? -1 : progress->bytes_total;
+	shares_note(slot, progress->rate < 0 ? 0 : progress->rate);
 }
 
 static void
@@ -118,8 +121,9 @@ on_result(struct master *m, struct slot *slot, const struct msg_result *result)
 	if (result->error_class == CLASS_THROTTLED)
 		limits_throttle(m, result->throttled_store);
 	pool_praise(slot);
+	quota_leave(m, slot);
 	pool_drop_task(slot);
-	limits_share_rates(m);
+	shares_divide(m);
 }
 
 static void

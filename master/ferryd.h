@@ -37,10 +37,11 @@ struct outgoing {
 };
 TAILQ_HEAD(outbox, outgoing);
 
-/* A store that the slot's task reads or writes, and the share of its rate that the worker was told. */
+/* What the slot's task uses that may be limited, and the share of its rate that the worker was told. */
+enum slot_use_of { USE_SOURCE, USE_DESTINATION, USE_QUEUE, SLOT_USES };
 struct slot_use {
-	char store[CONFIG_NAME_MAX]; /* empty: none */
-	int64_t rate_told;	     /* -1: nothing yet */
+	char name[CONFIG_NAME_MAX]; /* of the store or of the queue; empty: none */
+	int64_t rate_told;	    /* -1: nothing yet */
 };
 
 struct slot {
@@ -75,7 +76,8 @@ struct slot {
 	struct task *task; /* owned; NULL: none */
 	int64_t bytes_done;
 	int64_t bytes_total;
-	struct slot_use uses[2];
+	struct slot_use uses[SLOT_USES];
+	int64_t use; /* shares.c: bytes a second that its task has moved of late; below 0: not known */
 	struct outbox outbox;
 };
 
@@ -124,6 +126,27 @@ struct throttle {
 	int64_t delay_ms;
 };
 
+/* A limit as it holds for all nodes together.  0: none. */
+struct quota {
+	bool is_queue;
+	char name[CONFIG_NAME_MAX];
+	int max_transfers;
+	int64_t rate;
+	int others; /* tasks under it that other nodes have */
+};
+
+/* quota.c: the limits on the stores and queues that this node serves. */
+#define QUOTAS_MAX (CONFIG_STORES_MAX + CONFIG_QUEUES_MAX)
+struct quotas {
+	bool known; /* since the database was reached */
+	bool asking;
+	bool wanted; /* as soon as ask_at allows */
+	int64_t ask_at;
+	int64_t share_at; /* shares.c: the next division; 0: no task is under a rate */
+	int n;
+	struct quota list[QUOTAS_MAX];
+};
+
 struct death;
 TAILQ_HEAD(deaths, death);
 
@@ -147,6 +170,7 @@ struct master {
 	struct pool pool;
 	struct deaths deaths; /* reap.c: settled in the database, or waiting for it */
 	struct throttle throttles[CONFIG_STORES_MAX];
+	struct quotas quotas;
 };
 
 /* No new tasks from now on. */

@@ -1,5 +1,5 @@
 /*
- * Owns the shares of rates and the list of throttled stores.
+ * Owns the notes on what slots use and the list of throttled stores.
  */
 #include "master/limits.h"
 
@@ -8,8 +8,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "master/pool.h"
-#include "master/post.h"
+#include "master/shares.h"
 
 static void
 note_use(struct slot_use *use, const char *uri_text)
@@ -18,31 +17,24 @@ note_use(struct slot_use *use, const char *uri_text)
 	struct uri uri;
 
 	use->rate_told = -1;
-	use->store[0] = '\0';
+	use->name[0] = '\0';
 	/* What is wrong with the URI is for the worker to say. */
 	if (uri_parse(&uri, uri_text, why, sizeof(why)) == 0)
-		strlcpy(use->store, uri.store, sizeof(use->store));
+		strlcpy(use->name, uri.store, sizeof(use->name));
 }
 
 void
 limits_note_uses(struct slot *slot)
 {
-	note_use(&slot->uses[0], slot->task->source);
-	note_use(&slot->uses[1], slot->task->destination);
-	if (strcmp(slot->uses[0].store, slot->uses[1].store) == 0)
-		slot->uses[1].store[0] = '\0';
-}
+	struct slot_use *uses = slot->uses;
 
-static int
-count_users(const struct master *m, const char *store)
-{
-	const struct slot *slot;
-	int n = 0;
-
-	POOL_FOREACH (slot, m)
-		if (slot->task != NULL)
-			n += strcmp(slot->uses[0].store, store) == 0 || strcmp(slot->uses[1].store, store) == 0;
-	return n;
+	note_use(&uses[USE_SOURCE], slot->task->source);
+	note_use(&uses[USE_DESTINATION], slot->task->destination);
+	if (strcmp(uses[USE_SOURCE].name, uses[USE_DESTINATION].name) == 0)
+		uses[USE_DESTINATION].name[0] = '\0';
+	uses[USE_QUEUE].rate_told = -1;
+	strlcpy(uses[USE_QUEUE].name, slot->task->queue, sizeof(uses[USE_QUEUE].name));
+	shares_begin(slot);
 }
 
 static const struct throttle *
@@ -57,64 +49,17 @@ find_throttle(const struct master *m, const char *store)
 }
 
 int
-limits_allowance(const struct master *m, int wanted, const char **excluded, int *nexcluded)
+limits_throttled(const struct master *m, const char **names)
 {
-	const struct config_store *store;
 	const struct throttle *throttle;
-	int i, left;
+	int i, n = 0;
 
-	*nexcluded = 0;
 	for (i = 0; i < m->conf->nstores; i++) {
-		store = &m->conf->stores[i];
-		throttle = find_throttle(m, store->name);
-		left = store->max_transfers > 0 ? store->max_transfers - count_users(m, store->name) : wanted;
-		if (left <= 0 || (throttle != NULL && throttle->until != 0))
-			excluded[(*nexcluded)++] = store->name;
-		else if (left < wanted)
-			wanted = left;
+		throttle = find_throttle(m, m->conf->stores[i].name);
+		if (throttle != NULL && throttle->until != 0)
+			names[n++] = m->conf->stores[i].name;
 	}
-	return wanted;
-}
-
-static void
-tell(struct slot *slot, struct slot_use *use, int64_t rate)
-{
-	struct msg msg = { .type = MSG_RATE };
-
-	use->rate_told = rate;
-	strlcpy(msg.rate.store, use->store, sizeof(msg.rate.store));
-	msg.rate.rate = rate;
-	post_send(slot, &msg, -1);
-}
-
-/* A share of nothing would mean "no limit": at least one byte a second. */
-static int64_t
-share(int64_t rate, int users)
-{
-	int64_t part = rate / users;
-
-	return rate > 0 && part == 0 ? 1 : part;
-}
-
-void
-limits_share_rates(struct master *m)
-{
-	const struct config_store *store;
-	struct slot *slot;
-	int64_t rate;
-	int i;
-
-	POOL_FOREACH (slot, m) {
-		if (slot->task == NULL)
-			continue;
-		for (i = 0; i < 2; i++) {
-			store = config_find_store(m->conf, slot->uses[i].store);
-			rate = store == NULL || store->rate == 0 ? 0 : share(store->rate, count_users(m, store->name));
-			/* A worker has no limit until it is told of one. */
-			if (rate != slot->uses[i].rate_told && slot->uses[i].store[0] != '\0' && store != NULL)
-				tell(slot, &slot->uses[i], rate);
-		}
-	}
+	return n;
 }
 
 void
@@ -148,7 +93,8 @@ limits_relax(struct master *m, const struct slot *slot)
 
 	for (t = m->throttles; t < m->throttles + CONFIG_STORES_MAX; t++)
 		if (t->store[0] != '\0' && t->until == 0 &&
-		    (strcmp(t->store, slot->uses[0].store) == 0 || strcmp(t->store, slot->uses[1].store) == 0))
+		    (strcmp(t->store, slot->uses[USE_SOURCE].name) == 0 ||
+			strcmp(t->store, slot->uses[USE_DESTINATION].name) == 0))
 			memset(t, 0, sizeof(*t));
 }
 

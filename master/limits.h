@@ -1,6 +1,6 @@
 /*
- * What stores allow this node: how many transfers at once, how many bytes a second, and not before when after a store
- * has asked for less.
+ * What tasks use that may be limited, and stores that have asked for less: not before when they may be used again.  Limits that are
+ * configured are quota.h's and shares.h's.
  */
 #ifndef MASTER_LIMITS_H
 #define MASTER_LIMITS_H
@@ -10,17 +10,11 @@
 #define LIMITS_DELAY_MIN_MS 1000
 #define LIMITS_DELAY_MAX_MS 60000
 
-/* Writes down which stores the slot's task uses. */
+/* Writes down which stores the slot's task uses, and its queue. */
 void limits_note_uses(struct slot *slot);
 
-/*
- * What the next claim may take: returns the most tasks that no limit of a store forbids (at most wanted), and in
- * excluded pointers to the names of stores that it must leave alone, *nexcluded of them, at most CONFIG_STORES_MAX.
- */
-int limits_allowance(const struct master *m, int wanted, const char **excluded, int *nexcluded);
-
-/* Tells workers their share of each limited store's rate where it has changed: the rate over the busy workers that use it. */
-void limits_share_rates(struct master *m);
+/* Pointers to the names of the stores that claims must leave alone, at most CONFIG_STORES_MAX; returns how many. */
+int limits_throttled(const struct master *m, const char **names);
 
 /* A store asked to slow down; a transfer that used stores went well. */
 void limits_throttle(struct master *m, const char *store);

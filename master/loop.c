@@ -20,9 +20,11 @@
 #include "master/pool.h"
 #include "master/post.h"
 #include "master/queue.h"
+#include "master/quota.h"
 #include "master/reap.h"
 #include "master/reload.h"
 #include "master/settle.h"
+#include "master/shares.h"
 #include "master/signals.h"
 #include "master/title.h"
 
@@ -94,6 +96,7 @@ next_deadline(const struct master *m)
 	int64_t at = clock_earlier(db_deadline(m->db), pool_deadline(m));
 
 	at = clock_earlier(at, clock_earlier(queue_deadline(m), claim_deadline(m)));
+	at = clock_earlier(at, clock_earlier(quota_deadline(m), shares_deadline(m)));
 	at = clock_earlier(at, clock_earlier(settle_deadline(m), life_deadline(m)));
 	return clock_earlier(at, clock_earlier(cap_deadline(m->cap), notify_deadline()));
 }
@@ -104,6 +107,8 @@ run_modules(struct master *m)
 {
 	pool_run(m);
 	queue_run(m);
+	quota_run(m);
+	shares_run(m);
 	claim_run(m);
 	settle_run(m);
 	life_run(m);

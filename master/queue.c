@@ -16,6 +16,7 @@
 #include "master/dispatch.h"
 #include "master/life.h"
 #include "master/pool.h"
+#include "master/quota.h"
 #include "master/recover.h"
 
 #define DEFAULT_PIDFILE "/run/ferryd/ferryd.pid"
@@ -23,15 +24,18 @@
 
 static const struct db_stmt stmt_listen_task = { "listen_task", "LISTEN ferry_task", 0 };
 static const struct db_stmt stmt_listen_cancel = { "listen_cancel", "LISTEN ferry_cancel", 0 };
+static const struct db_stmt stmt_listen_limit = { "listen_limit", "LISTEN ferry_limit", 0 };
 
 /*
  * A claim walks the index of ready tasks in its order and stops after a few rows.  Statistics of a queue are out of date as
  * soon as they are made; a planner that believes it to be empty would collect and sort all of it instead.
+ * What is switched off counts as so dear that the statement would be compiled, which takes longer than to run it.
  */
 static const struct db_stmt stmt_walk_indexes = {
 	.name = "walk_indexes",
 	.nparams = 0,
-	.sql = "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_sort', 'enable_bitmapscan', 'enable_seqscan']) name",
+	.sql = "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_sort', 'enable_bitmapscan', 'enable_seqscan', "
+	       "'jit']) name",
 };
 
 static const struct db_stmt stmt_register = {
@@ -104,6 +108,7 @@ set_ready(struct master *m)
 
 	q->link = LINK_READY;
 	q->renew_at = clock_ms() + m->conf->lease_ms / 3;
+	quota_state(m);
 	recover_reconcile(m);
 	claim_wake(m);
 	life_started(m);
@@ -244,6 +249,7 @@ on_up(void *arg)
 	db_submit(m->db, &stmt_walk_indexes, NULL, DB_ONCE, NULL, NULL);
 	db_submit(m->db, &stmt_listen_task, NULL, DB_ONCE, NULL, NULL);
 	db_submit(m->db, &stmt_listen_cancel, NULL, DB_ONCE, NULL, NULL);
+	db_submit(m->db, &stmt_listen_limit, NULL, DB_ONCE, NULL, NULL);
 	ask_schema(m);
 }
 
@@ -255,6 +261,7 @@ on_down(void *arg, const char *why)
 	(void)why;
 	m->queue.link = LINK_DOWN;
 	m->queue.schema_at = 0;
+	quota_forget(m);
 	life_started(m);
 }
 
@@ -262,10 +269,13 @@ static void
 on_notify(void *arg, const char *channel, const char *payload)
 {
 	(void)payload;
-	if (strcmp(channel, "ferry_cancel") == 0)
+	if (strcmp(channel, "ferry_cancel") == 0) {
 		claim_check(arg);
-	else
-		claim_wake(arg);
+		return;
+	}
+	if (strcmp(channel, "ferry_limit") == 0)
+		quota_changed(arg);
+	claim_wake(arg);
 }
 
 void

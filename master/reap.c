@@ -17,9 +17,9 @@
 #include "common/units.h"
 #include "common/uri.h"
 #include "master/dispatch.h"
-#include "master/limits.h"
 #include "master/pool.h"
 #include "master/settle.h"
+#include "master/shares.h"
 #include "master/spawn.h"
 
 struct verdict {
@@ -143,5 +143,5 @@ reap_slot(struct master *m, struct slot *slot)
 		log_end_without_task(slot, &v, clean || slot->forgiven);
 	m->queue.renew_at = m->queue.renew_at == 0 ? 0 : clock_earlier(m->queue.renew_at, clock_ms() + 1000);
 	pool_vacate(m, slot, clean);
-	limits_share_rates(m);
+	shares_divide(m);
 }

@@ -9,10 +9,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "master/claim.h"
-#include "master/limits.h"
 #include "master/notify.h"
 #include "master/pool.h"
 #include "master/post.h"
+#include "master/quota.h"
+#include "master/shares.h"
 
 bool
 reload_recycles(const struct config *a, const struct config *b)
@@ -102,7 +103,8 @@ reload_configuration(struct master *m)
 	config_free(old);
 	m->queue.renew_at = m->queue.renew_at == 0 ? 0 : clock_ms(); /* the lease may be another */
 	claim_wake(m);
-	limits_share_rates(m);
+	quota_state(m);
+	shares_divide(m);
 	log_info("reloaded %s: %d workers%s", next->file, next->workers, recycle ? ", replaced as they become idle" : "");
 	notify_ready();
 }

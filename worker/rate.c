@@ -4,43 +4,58 @@
 #include "worker/rate.h"
 
 #define RATE_BURSTS_A_SECOND 10
+#define RATE_PORTION_MIN (16 << 10)
+
+static void
+rate_fill(struct rate *rate, int64_t now)
+{
+	double burst = (double)rate->limit / RATE_BURSTS_A_SECOND;
+
+	rate->tokens += (double)(now - rate->filled_at) * (double)rate->limit / 1000.0;
+	rate->filled_at = now;
+	if (rate->tokens > burst)
+		rate->tokens = burst;
+}
 
 void
 rate_set(struct rate *rate, int64_t limit, int64_t now)
 {
 	if (limit == rate->limit)
 		return;
+	if (rate->limit > 0)
+		rate_fill(rate, now);
+	else
+		rate->tokens = (double)limit / RATE_BURSTS_A_SECOND;
 	rate->limit = limit;
-	rate->tokens = limit / RATE_BURSTS_A_SECOND;
 	rate->filled_at = now;
 }
 
 int64_t
 rate_wait(struct rate *rate, int64_t now)
 {
-	int64_t burst = rate->limit / RATE_BURSTS_A_SECOND;
-	int64_t earned;
-
 	if (rate->limit <= 0)
 		return 0;
-	/* an hour's sleep must not overflow the product */
-	if (now - rate->filled_at > 60000)
-		rate->filled_at = now - 60000;
-	earned = (int64_t)((double)(now - rate->filled_at) * (double)rate->limit / 1000.0);
-	if (earned > 0) {
-		rate->tokens += earned;
-		rate->filled_at = now;
-		if (rate->tokens > burst)
-			rate->tokens = burst;
-	}
+	rate_fill(rate, now);
 	if (rate->tokens >= 0)
 		return 0;
-	return now + (int64_t)((double)-rate->tokens * 1000.0 / (double)rate->limit) + 1;
+	return now + (int64_t)(-rate->tokens * 1000.0 / (double)rate->limit) + 1;
+}
+
+size_t
+rate_portion(const struct rate *rate, size_t wanted)
+{
+	size_t most = (size_t)(rate->limit / RATE_BURSTS_A_SECOND);
+
+	if (rate->limit <= 0 || wanted <= most)
+		return wanted;
+	if (most < RATE_PORTION_MIN)
+		most = RATE_PORTION_MIN;
+	return wanted < most ? wanted : most;
 }
 
 void
 rate_spend(struct rate *rate, int64_t bytes)
 {
 	if (rate->limit > 0)
-		rate->tokens -= bytes;
+		rate->tokens -= (double)bytes;
 }

@@ -83,6 +83,22 @@ reader_leave_out(struct reader *r, size_t len)
 	return len - n;
 }
 
+/* Bytes are counted for the source's store, and for the queue, as they are read. */
+static int64_t
+reader_rate_wait(struct reader *r, int64_t now)
+{
+	int64_t store = rate_wait(&r->source->store->rate, now), queue = rate_wait(&r->w->queue_rate, now);
+
+	return store > queue ? store : queue;
+}
+
+static void
+reader_rate_spend(struct reader *r, int64_t bytes)
+{
+	rate_spend(&r->source->store->rate, bytes);
+	rate_spend(&r->w->queue_rate, bytes);
+}
+
 static enum http_verdict
 reader_on_body(struct http_request *get, const char *buf, size_t len)
 {
@@ -109,10 +125,9 @@ reader_on_body(struct http_request *get, const char *buf, size_t len)
 	}
 	ring_write(r->ring, buf + (len - wanted), wanted);
 	r->offset += (int64_t)wanted;
-	rate_spend(&r->source->store->rate, (int64_t)len);
+	reader_rate_spend(r, (int64_t)len);
 	/* the last bytes must not be held: libcurl would not come to the end */
-	if (r->offset != r->end && (ring_room(r->ring) < reader_want(r) ||
-		rate_wait(&r->source->store->rate, r->moved_at) != 0)) {
+	if (r->offset != r->end && (ring_room(r->ring) < reader_want(r) || reader_rate_wait(r, r->moved_at) != 0)) {
 		r->paused = true;
 		r->paused_at = r->moved_at;
 		http_hold(get);
@@ -160,7 +175,7 @@ reader_finish(struct reader *r, struct failure *f)
 static void
 reader_resume(struct reader *r, int64_t now, int64_t *wake)
 {
-	int64_t at = rate_wait(&r->source->store->rate, now);
+	int64_t at = reader_rate_wait(r, now);
 
 	if (now - r->paused_at > READER_PAUSE_MAX_MS && r->source->ranges) {
 		/* taken up by another GET once there is room */
@@ -186,7 +201,7 @@ reader_resume(struct reader *r, int64_t now, int64_t *wake)
 static int
 reader_run_file(struct reader *r, int64_t now, int64_t *wake, struct failure *f)
 {
-	int64_t left = r->end - r->offset;
+	int64_t left = r->end - r->offset, due = reader_rate_wait(r, now);
 	size_t room;
 	ssize_t n;
 	char *at;
@@ -194,6 +209,12 @@ reader_run_file(struct reader *r, int64_t now, int64_t *wake, struct failure *f)
 	at = ring_space(r->ring, &room);
 	if (room == 0)
 		return 0;
+	if (due != 0) {
+		r->moved_at = now;
+		*wake = clock_earlier(*wake, due);
+		return 0;
+	}
+	room = rate_portion(&r->source->store->rate, rate_portion(&r->w->queue_rate, room));
 	if (room > READER_SLICE)
 		room = READER_SLICE;
 	if ((int64_t)room > left)
@@ -205,6 +226,7 @@ reader_run_file(struct reader *r, int64_t now, int64_t *wake, struct failure *f)
 		return failure_set(f, CLASS_SOURCE_CHANGED, "source changed: the file is shorter than it was");
 	ring_produce(r->ring, (size_t)n);
 	r->offset += n;
+	reader_rate_spend(r, n);
 	/* it is read once, and would be charged to us until somebody needs the memory */
 	file_forget_read(r->source->fd, r->offset);
 	r->moved_at = now;

@@ -78,13 +78,9 @@ void
 session_apply(struct worker *w)
 {
 	struct setup *setup = w->incoming;
-	int i;
 
 	if (setup == NULL || setup->received < setup->config.nstores || w->has_task)
 		return;
-	/* until the master says what this worker's share is */
-	for (i = 0; i < setup->received; i++)
-		rate_set(&setup->stores[i].rate, setup->stores[i].conf.rate, clock_ms());
 	setup_free(w->setup);
 	w->setup = setup;
 	w->incoming = NULL;
@@ -145,7 +141,9 @@ session_dispatch(struct worker *w, const struct msg *msg, int fd)
 		w->reap = true;
 		break;
 	case MSG_RATE:
-		if ((store = session_store(w, msg->rate.store)) != NULL)
+		if (msg->rate.store[0] == '\0')
+			rate_set(&w->queue_rate, msg->rate.rate, clock_ms());
+		else if ((store = session_store(w, msg->rate.store)) != NULL)
 			rate_set(&store->rate, msg->rate.rate, clock_ms());
 		break;
 	case MSG_RETIRE:

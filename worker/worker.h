@@ -43,6 +43,7 @@ struct worker {
 	struct db *db;
 	struct task task; /* given by the master, valid while has_task */
 	bool has_task;
+	struct rate queue_rate; /* this worker's share of what the task's queue may move */
 	bool reap; /* asked to abort what nobody owns */
 
 	/* why the work must end; set by the session and by the database's answers, read by the loop */

@@ -104,8 +104,7 @@ writer_on_read(struct http_request *put, char *buf, size_t max)
 		w->paused = true;
 		return HTTP_READ_PAUSE;
 	}
-	if (n > max)
-		n = max;
+	n = rate_portion(&put->store->rate, n > max ? max : n);
 	ring_read(w->ring, buf, n);
 	writer_count(w, buf, n);
 	rate_spend(&put->store->rate, (int64_t)n);
@@ -230,15 +229,24 @@ writer_push(struct writer *w)
 static int
 writer_run_file(struct writer *w, int64_t now, int64_t *wake, struct failure *f)
 {
+	struct rate *rate = &w->t->target.store->rate;
+	int64_t due;
 	size_t len;
 	char *at;
 
 	while (w->taken < w->size && writer_available(w) > 0) {
+		if ((due = rate_wait(rate, now)) != 0) {
+			w->moved_at = now;
+			*wake = clock_earlier(*wake, due);
+			break;
+		}
 		at = ring_peek(w->ring, &len);
 		if (len > writer_available(w))
 			len = writer_available(w);
+		len = rate_portion(rate, len);
 		if (file_write(&w->t->target.file, at, len, w->offset + w->taken, f) == -1)
 			return -1;
+		rate_spend(rate, (int64_t)len);
 		writer_count(w, at, len);
 		ring_consume(w->ring, len);
 		w->moved_at = now;

@@ -10,6 +10,7 @@
 #include "master/dispatch.h"
 #include "master/limits.h"
 #include "master/pool.h"
+#include "master/shares.h"
 #include "tests/unit/tap.h"
 
 static struct master m;
@@ -63,7 +64,7 @@ finish(int number)
 	struct slot *slot = &m.pool.slots[number - 1];
 
 	pool_drop_task(slot);
-	limits_share_rates(&m);
+	shares_divide(&m);
 	close(slot->channel);
 	close(worker_ends[number]);
 	slot->channel = -1;
@@ -91,27 +92,6 @@ told_task(int number)
 }
 
 static void
-test_max_transfers(void)
-{
-	set_up();
-	add_store("cos", 3, 0);
-	add_store("ceph", 0, 0);
-	is_int(limits_allowance(&m, 8, excluded, &nexcluded), 3, "a limited store limits a claim");
-	is_int(nexcluded, 0, "but is not left alone");
-	is_int(limits_allowance(&m, 2, excluded, &nexcluded), 2, "to no more than what was wanted");
-	carry(1, "ceph://b/k", "cos://b/k");
-	carry(2, "cos://b/k", "cos://b/l");
-	is_int(limits_allowance(&m, 8, excluded, &nexcluded), 1, "a task counts once, whichever end it uses");
-	carry(3, "http://host/cos", "cos://b/k");
-	is_int(limits_allowance(&m, 8, excluded, &nexcluded), 8, "an exhausted store does not limit the others");
-	ok(nexcluded == 1 && strcmp(excluded[0], "cos") == 0, "it is left alone");
-	finish(2);
-	is_int(limits_allowance(&m, 8, excluded, &nexcluded), 1, "until a task ends");
-	finish(1);
-	finish(3);
-}
-
-static void
 test_rates(void)
 {
 	set_up();
@@ -123,14 +103,14 @@ test_rates(void)
 	ok(told_task(1), "before its task");
 	carry(2, "ceph://b/k", "cos://b/l");
 	is_int(told_rate(1, "cos"), 45, "with two, the first is told of its half");
-	is_int(told_rate(2, "ceph"), 0, "the second");
-	is_int(told_rate(2, "cos"), 45, "of its own");
+	is_int(told_rate(2, "cos"), 45, "the second of its own");
+	is_int(told_rate(2, "ceph"), 0, "and of what has none");
 	carry(3, "ceph://b/k", "ceph://b/l");
 	is_int(told_rate(1, "cos"), -1, "a third that does not use the store changes nothing");
 	finish(2);
 	is_int(told_rate(1, "cos"), 90, "what one leaves the other gets");
 	conf.stores[0].rate = 0;
-	limits_share_rates(&m);
+	shares_divide(&m);
 	is_int(told_rate(1, "cos"), 0, "a limit that is lifted is lifted at once");
 	finish(1);
 	finish(3);
@@ -141,6 +121,73 @@ test_rates(void)
 	told_rate(1, "cos");
 	carry(2, "cos://b/k", "cos://b/l");
 	is_int(told_rate(2, "cos"), 1, "a share is never nothing, which would be no limit");
+	finish(1);
+	finish(2);
+}
+
+/* Workers 1 and 2 carry from ceph to cos under a rate of cos and have heard their shares. */
+static void
+set_up_two(int64_t rate)
+{
+	set_up();
+	add_store("cos", 0, rate);
+	carry(1, "spool://a", "cos://b/k");
+	carry(2, "spool://a", "cos://b/l");
+	told_rate(1, "cos");
+	told_task(1);
+	told_rate(1, "cos");
+	told_rate(2, "cos");
+	told_task(2);
+}
+
+static void
+test_between_nodes(void)
+{
+	set_up_two(1200);
+	m.quotas.list[0] = (struct quota){ .name = "cos", .rate = 1200, .others = 1 };
+	m.quotas.n = 1;
+	shares_divide(&m);
+	is_int(told_rate(1, "cos"), 400, "a task of another node has its share too");
+	is_int(told_rate(2, "cos"), 400, "as each of ours");
+	m.quotas.list[0].rate = 300;
+	shares_divide(&m);
+	is_int(told_rate(1, "cos"), 100, "the smaller limit, of another node, holds");
+	told_rate(2, "cos");
+	m.quotas.list[0].rate = 9000;
+	shares_divide(&m);
+	is_int(told_rate(1, "cos"), 400, "our own holds against a greater one");
+	told_rate(2, "cos");
+	m.quotas.list[1] = (struct quota){ .is_queue = true, .name = "default", .rate = 90 };
+	m.quotas.n = 2;
+	snprintf(m.pool.slots[0].uses[USE_QUEUE].name, CONFIG_NAME_MAX, "default");
+	shares_divide(&m);
+	is_int(told_rate(1, ""), 90, "the queue's rate goes to its only worker");
+	finish(1);
+	finish(2);
+}
+
+static void
+test_idle_share(void)
+{
+	set_up_two(1000);
+	shares_note(&m.pool.slots[0], 0);
+	shares_note(&m.pool.slots[1], 0);
+	shares_divide(&m);
+	is_int(told_rate(1, "cos"), -1, "a first word changes nothing");
+	shares_note(&m.pool.slots[0], 100);
+	shares_note(&m.pool.slots[1], 500);
+	shares_divide(&m);
+	is_int(told_rate(1, "cos"), 125, "who uses little keeps a little more than that");
+	is_int(told_rate(2, "cos"), 875, "who could use more gets the rest");
+	shares_note(&m.pool.slots[0], 120);
+	shares_note(&m.pool.slots[1], 870);
+	shares_divide(&m);
+	is_int(told_rate(1, "cos"), 500, "who has come to use its share gets an equal one again");
+	is_int(told_rate(2, "cos"), 500, "at once");
+	shares_note(&m.pool.slots[0], 0);
+	shares_note(&m.pool.slots[1], 490);
+	shares_divide(&m);
+	is_int(told_rate(1, "cos"), 15, "who uses nothing keeps enough to show when it does");
 	finish(1);
 	finish(2);
 }
@@ -160,12 +207,12 @@ test_throttle(void)
 	ok(first >= clock_ms() + 900 && first <= clock_ms() + 1000, "a store that asks to slow down is left alone for a second");
 	limits_throttle(&m, "cos");
 	is_int(limits_deadline(&m), first, "a second voice within that time changes nothing");
-	limits_allowance(&m, 4, excluded, &nexcluded);
+	nexcluded = limits_throttled(&m, excluded);
 	ok(nexcluded == 1 && strcmp(excluded[0], "cos") == 0, "no new transfers with it");
 	ok(!limits_run(&m), "the wait is not over");
 	m.throttles[0].until = clock_ms();
 	ok(limits_run(&m), "then it is");
-	limits_allowance(&m, 4, excluded, &nexcluded);
+	nexcluded = limits_throttled(&m, excluded);
 	is_int(nexcluded, 0, "and the store may be used");
 	limits_throttle(&m, "cos");
 	ok(limits_deadline(&m) >= clock_ms() + 1900, "asked again, the wait is twice as long");
@@ -183,7 +230,8 @@ main(void)
 {
 	log_init("test_limits", -1);
 	log_set_max_priority(LOG_ERR);
-	test_max_transfers();
+	test_between_nodes();
+	test_idle_share();
 	test_rates();
 	test_throttle();
 	return done_testing();

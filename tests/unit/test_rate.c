@@ -33,6 +33,10 @@ main(void)
 		}
 	}
 	ok(moved > 9800000 && moved < 10300000, "ten seconds move ten seconds' worth (%d)", (int)moved);
+	rate_spend(&rate, 3000000);
+	rate_set(&rate, 2000000, now);
+	ok(rate_wait(&rate, now) >= now + 1300, "a new limit does not forgive a debt");
+	ok(rate_portion(&rate, 1 << 20) == 200000, "portions are a tenth of a second's worth");
 	rate_set(&rate, 0, now);
 	rate_spend(&rate, 1 << 30);
 	is_int(rate_wait(&rate, now), 0, "a limit can be lifted");
