@@ -171,14 +171,21 @@ log_str(struct log_line *line, const char *name, const char *value)
 		put(line, value, value_len);
 }
 
+/* A number is not cut: half of one would be another. */
+static void
+put_number(struct log_line *line, const char *name, const char *text)
+{
+	if (line->len > 0 && room(line) >= strlen(name) + strlen(text) + 2)
+		log_str(line, name, text);
+}
+
 void
 log_int(struct log_line *line, const char *name, int64_t value)
 {
 	char text[24];
 
 	snprintf(text, sizeof(text), "%" PRId64, value);
-	if (line->len > 0 && room(line) >= strlen(name) + strlen(text) + 2)
-		log_str(line, name, text);
+	put_number(line, name, text);
 }
 
 void
@@ -187,8 +194,7 @@ log_uint(struct log_line *line, const char *name, uint64_t value)
 	char text[24];
 
 	snprintf(text, sizeof(text), "%" PRIu64, value);
-	if (line->len > 0 && room(line) >= strlen(name) + strlen(text) + 2)
-		log_str(line, name, text);
+	put_number(line, name, text);
 }
 
 size_t

@@ -18,6 +18,7 @@
 
 #define ASK_EVERY_MS 1000 /* while a task of ours is under a rate */
 #define ASK_LEAST_MS 100  /* between two questions, however many changes there are */
+#define ASK_AGAIN_MS 10000 /* after a refusal */
 
 /* $1 node, $2 stores, $3 and $4 their limits, 0 for none. */
 static const struct db_stmt stmt_state = {
@@ -134,8 +135,12 @@ told(void *arg, enum db_status status, PGresult *res)
 	int i;
 
 	quotas->asking = false;
-	if (status == DB_ERROR)
+	if (status == DB_ERROR) {
+		/* claims go on, under the database's own eye; the rates stay as they were */
 		queue_log_error(m, "asking for limits", res);
+		quotas->wanted = true;
+		quotas->ask_at = clock_ms() + ASK_AGAIN_MS;
+	}
 	if (status != DB_OK)
 		return;
 	before = *quotas;

@@ -101,7 +101,7 @@ int http_insist(struct worker *w, struct http_request *r, int64_t deadline, stru
 /* From outside of callbacks. */
 void http_unpause(struct http_request *r);
 
-/* Inside on_body, after the last byte that fits: no more for now, and nothing need be kept by libcurl. */
+/* Inside on_body, after the last byte that fits: the server is asked for nothing until http_unpause(), and libcurl need keep nothing. */
 void http_hold(struct http_request *r);
 
 /* Bytes that have left for the server. */

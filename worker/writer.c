@@ -16,6 +16,9 @@
 #define WRITER_PUSH (1 << 20)	 /* of a file, to the disk at once */
 #define WRITER_SMALL_CHUNK (64 << 10)
 
+/* The reader waits while the ring is half full at most; what is there by then must be enough for the writer to begin. */
+_Static_assert(WORKER_RING_SIZE / 2 >= WRITER_CHUNK + WRITER_GATE, "reader and writer would wait for each other");
+
 void
 writer_init(struct writer *w, struct transfer *t, struct ring *ring, bool small)
 {

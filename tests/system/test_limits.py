@@ -133,3 +133,17 @@ def test_smallest_limit_of_a_live_node_holds(ferryd, db, spool, stores):
     assert db.one("SELECT max_transfers FROM ferry.limits WHERE name = 'cos'") == 2
     second.stop()
     assert db.one("SELECT max_transfers FROM ferry.limits WHERE name = 'cos'") == 5
+
+
+def test_limits_that_could_not_be_read_are_asked_for_again(ferryd, db, spool, stores):
+    daemon = ferryd(stores, workers=1)
+    source = spool.put("object", 24 * MIB)
+    db.sql("ALTER VIEW ferry.limits RENAME TO away")
+    db.sql("UPDATE ferry.queue SET rate = %s WHERE name = 'default'", (4 * MIB,))
+    daemon.wait_log("asking for limits")
+    db.sql("ALTER VIEW ferry.away RENAME TO limits")
+    time.sleep(10.5)  # after a refusal it asks again in 10 s
+    began = time.monotonic()
+    db.done(db.put(source, "spool://copy"), timeout=30)
+    assert time.monotonic() - began > 4, "the queue's rate was not learned"
+    assert len(daemon.log("asking for limits")) == 1, "one question, one complaint"
