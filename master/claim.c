@@ -21,7 +21,6 @@
 
 #define RETRY_MS 1000		/* after the database has refused a claim */
 #define REAP_FIRST_MS 10000	/* after the start */
-#define REAP_EVERY_MS (60 * 60 * 1000)
 #define REAP_SOON_MS 1000
 
 /*
@@ -264,7 +263,7 @@ reap(struct master *m)
 	POOL_FOREACH (slot, m)
 		if (pool_is_available(m, slot)) {
 			dispatch_reap(slot);
-			m->queue.reap_at = clock_ms() + REAP_EVERY_MS;
+			m->queue.reap_at = clock_ms() + m->conf->reap_interval_ms;
 			return;
 		}
 }
@@ -283,6 +282,8 @@ claim_run(struct master *m)
 		return;
 	if (q->reap_at == 0)
 		q->reap_at = now + REAP_FIRST_MS;
+	/* a new configuration may want it sooner */
+	q->reap_at = clock_earlier(q->reap_at, now + m->conf->reap_interval_ms);
 	if (q->reap_at <= now)
 		reap(m);
 	if ((q->poll_at != 0 && q->poll_at <= now) || (q->due_at != 0 && q->due_at <= now)) {
@@ -335,4 +336,10 @@ void
 claim_reap_soon(struct master *m)
 {
 	m->queue.reap_at = clock_earlier(m->queue.reap_at, clock_ms() + REAP_SOON_MS);
+}
+
+void
+claim_reap_now(struct master *m)
+{
+	m->queue.reap_at = clock_ms();
 }

@@ -25,6 +25,7 @@
 static const struct db_stmt stmt_listen_task = { "listen_task", "LISTEN ferry_task", 0 };
 static const struct db_stmt stmt_listen_cancel = { "listen_cancel", "LISTEN ferry_cancel", 0 };
 static const struct db_stmt stmt_listen_limit = { "listen_limit", "LISTEN ferry_limit", 0 };
+static const struct db_stmt stmt_listen_reap = { "listen_reap", "LISTEN ferry_reap", 0 };
 
 /*
  * A claim walks the index of ready tasks in its order and stops after a few rows.  Statistics of a queue are out of date as
@@ -250,6 +251,7 @@ on_up(void *arg)
 	db_submit(m->db, &stmt_listen_task, NULL, DB_ONCE, NULL, NULL);
 	db_submit(m->db, &stmt_listen_cancel, NULL, DB_ONCE, NULL, NULL);
 	db_submit(m->db, &stmt_listen_limit, NULL, DB_ONCE, NULL, NULL);
+	db_submit(m->db, &stmt_listen_reap, NULL, DB_ONCE, NULL, NULL);
 	ask_schema(m);
 }
 
@@ -271,6 +273,10 @@ on_notify(void *arg, const char *channel, const char *payload)
 	(void)payload;
 	if (strcmp(channel, "ferry_cancel") == 0) {
 		claim_check(arg);
+		return;
+	}
+	if (strcmp(channel, "ferry_reap") == 0) {
+		claim_reap_now(arg);
 		return;
 	}
 	if (strcmp(channel, "ferry_limit") == 0)

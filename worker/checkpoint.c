@@ -15,8 +15,8 @@
 #include "worker/query.h"
 
 static const struct db_stmt stmt_load = { "upload_load",
-	"SELECT upload_id, destination = $2, source_size, source_etag, part_size, completing "
-	"FROM ferry.upload WHERE task = $1 AND NOT abandoned", 2 };
+	"SELECT upload_id, destination = $2, source_size, source_etag, part_size, completing, coalesce(host, $3) = $3 "
+	"FROM ferry.upload WHERE task = $1 AND NOT abandoned", 3 };
 
 static const struct db_stmt stmt_load_parts = { "part_load",
 	"SELECT number, size, crc64, etag FROM ferry.part WHERE task = $1 AND upload_id = $2 ORDER BY number", 2 };
@@ -28,10 +28,10 @@ static const struct db_stmt stmt_total = { "task_total",
 static const struct db_stmt stmt_begin = { "upload_begin",
 	"WITH t AS (UPDATE ferry.task SET bytes_total = nullif($5::bigint, -1), bytes_done = 0 "
 	"WHERE id = $1 AND claim = $2 AND state = 'running' RETURNING id) "
-	"INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size) "
-	"SELECT t.id, $3, $4, $2, $5, $6, $7 FROM t "
+	"INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size, host) "
+	"SELECT t.id, $3, $4, $2, $5, $6, $7, $8 FROM t "
 	"ON CONFLICT (task, upload_id) DO UPDATE SET claim = excluded.claim, part_size = excluded.part_size, "
-	"source_size = excluded.source_size, source_etag = excluded.source_etag RETURNING task", 7 };
+	"source_size = excluded.source_size, source_etag = excluded.source_etag RETURNING task", 8 };
 
 static const struct db_stmt stmt_part = { "part_done",
 	"WITH t AS (UPDATE ferry.task SET bytes_total = nullif($8::bigint, -1), bytes_done = $9 "
@@ -87,6 +87,7 @@ take_load(void *arg, const PGresult *res)
 	strlcpy(c->source_etag, PQgetvalue(res, 0, 3), sizeof(c->source_etag));
 	c->part_size = strtoll(PQgetvalue(res, 0, 4), NULL, 10);
 	c->completing = PQgetvalue(res, 0, 5)[0] == 't';
+	c->same_host = PQgetvalue(res, 0, 6)[0] == 't';
 }
 
 int
@@ -97,6 +98,7 @@ checkpoint_load(struct transfer *t)
 	query_init(&q, &stmt_load);
 	query_int(&q, t->task->id);
 	query_str(&q, t->task->destination);
+	query_str(&q, t->w->host);
 	return query_wait(t->w, &q, take_load, &t->checkpoint, &t->failure);
 }
 
@@ -229,6 +231,7 @@ checkpoint_begin(struct transfer *t)
 	query_int(&q, t->streaming ? -1 : t->size);
 	query_str(&q, t->source.etag);
 	query_int(&q, t->part_size);
+	query_str(&q, t->target.is_file ? t->w->host : NULL);
 	return checkpoint_write(t, &q);
 }
 

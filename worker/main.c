@@ -136,6 +136,7 @@ main(int argc, char **argv)
 	setproctitle_init(argc, argv, environ);
 	log_init("ferry-worker", -1);
 	w.channel = CHANNEL_FD;
+	gethostname(w.host, sizeof(w.host) - 1);
 	main_options(&w, argc, argv, &last_fd);
 	confine(w.slot, w.channel, last_fd);
 	memory_init();

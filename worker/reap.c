@@ -19,21 +19,31 @@
 #define REAP_MAX 50
 #define REAP_TIMEOUT_MS 30000
 
-/* A task that was cancelled a moment ago may still have a worker that is cleaning up. */
+/*
+ * What was tried a minute ago has to wait, so that one run comes to an end and two nodes do not do the same.  A temporary file is
+ * its own host's, or anybody's once no node lives there: the directory may be shared.
+ */
 static const struct db_stmt stmt_find = { "reap_find",
-	"UPDATE ferry.upload u SET abandoned = true FROM (SELECT u.task, u.upload_id FROM ferry.upload u "
-	"LEFT JOIN ferry.task t ON t.id = u.task WHERE u.abandoned OR t.id IS NULL OR t.state IN ('done', 'failed') "
-	"OR (t.state = 'cancelled' AND coalesce(t.finished_at, now()) < now() - interval '1 minute') "
-	"ORDER BY random() LIMIT $1 FOR UPDATE OF u SKIP LOCKED) f "
-	"WHERE u.task = f.task AND u.upload_id = f.upload_id RETURNING u.task, u.upload_id, u.destination", 1 };
+	"WITH f AS MATERIALIZED (SELECT u.task, u.upload_id FROM ferry.upload u JOIN ferry.abandoned USING (task, upload_id) "
+	"WHERE (u.reap_at IS NULL OR u.reap_at < now() - interval '1 minute') AND (u.host IS NULL OR u.host = $2 OR NOT EXISTS "
+	"(SELECT FROM ferry.node n WHERE split_part(n.name, ' ', 1) = u.host AND n.renewed_at + n.lease >= now())) "
+	"ORDER BY u.reap_at NULLS FIRST LIMIT $1 FOR UPDATE OF u SKIP LOCKED) "
+	"UPDATE ferry.upload u SET abandoned = true, reap_at = now() FROM f WHERE u.task = f.task AND u.upload_id = f.upload_id "
+	"RETURNING u.task, u.upload_id, u.destination, nullif(u.host, $2)", 2 };
 
 static const struct db_stmt stmt_delete = { "reap_delete",
 	"DELETE FROM ferry.upload WHERE task = $1 AND upload_id = $2 AND abandoned", 2 };
+
+static const struct db_stmt stmt_failed = { "reap_failed",
+	"UPDATE ferry.upload SET reap_error = $3 WHERE task = $1 AND upload_id = $2 AND abandoned", 3 };
+
+static const struct db_stmt stmt_more = { "reap_more", "SELECT pg_notify('ferry_reap', '')", 0 };
 
 struct reap_upload {
 	int64_t task;
 	char *upload_id;
 	char *destination;
+	char *host; /* NULL: not bound to one, or ours */
 };
 
 struct reap_list {
@@ -51,12 +61,13 @@ take_uploads(void *arg, const PGresult *res)
 			.task = strtoll(PQgetvalue(res, list->n, 0), NULL, 10),
 			.upload_id = memory_strdup(PQgetvalue(res, list->n, 1)),
 			.destination = memory_strdup(PQgetvalue(res, list->n, 2)),
+			.host = PQgetisnull(res, list->n, 3) ? NULL : memory_strdup(PQgetvalue(res, list->n, 3)),
 		};
 	}
 }
 
 static int
-reap_file(const struct store *store, const struct uri *uri, const char *temp, struct failure *f)
+reap_file(const struct store *store, const struct uri *uri, const struct reap_upload *upload, struct failure *f)
 {
 	struct file file;
 	int rc;
@@ -64,9 +75,12 @@ reap_file(const struct store *store, const struct uri *uri, const char *temp, st
 	file_init(&file);
 	if (file_open_dir(&file, &store->conf, uri->path, false, f) == -1)
 		return -1;
-	rc = file_resume_temp(&file, temp, f);
+	rc = file_resume_temp(&file, upload->upload_id, f);
 	if (rc == 0)
 		rc = file_abort(&file, f);
+	else if (rc == 1 && upload->host != NULL)
+		rc = failure_set(f, CLASS_PERMANENT, "it is not in this host's directory; %s, where it was made, runs no ferryd",
+		    upload->host);
 	file_release(&file);
 	return rc == -1 ? -1 : 0;
 }
@@ -102,7 +116,7 @@ reap_abort(struct worker *w, const struct reap_upload *upload, struct failure *f
 	if ((store = session_store(w, uri.store)) == NULL)
 		return failure_set(f, CLASS_PERMANENT, "there is no store \"%s\" in the configuration", uri.store);
 	if (store->conf.kind == STORE_FILE)
-		return reap_file(store, &uri, upload->upload_id, f);
+		return reap_file(store, &uri, upload, f);
 	return reap_object(w, store, &uri, upload->upload_id, f);
 }
 
@@ -112,15 +126,32 @@ reap_one(struct worker *w, const struct reap_upload *upload)
 	struct failure f;
 	struct query q;
 
+	bool aborted;
+
 	failure_init(&f);
-	if (reap_abort(w, upload, &f) == -1) {
-		log_warn("task %" PRId64 ": its abandoned upload could not be aborted: %s", upload->task, f.text);
+	aborted = reap_abort(w, upload, &f) == 0;
+	if (!aborted && worker_interrupted(w))
 		return;
-	}
-	log_info("task %" PRId64 ": its abandoned upload was aborted", upload->task);
-	query_init(&q, &stmt_delete);
+	query_init(&q, aborted ? &stmt_delete : &stmt_failed);
 	query_int(&q, upload->task);
 	query_str(&q, upload->upload_id);
+	if (aborted) {
+		log_info("task %" PRId64 ": its abandoned upload was aborted", upload->task);
+	} else {
+		log_warn("task %" PRId64 ": its abandoned upload could not be aborted: %s", upload->task, f.text);
+		query_str(&q, f.text);
+	}
+	query_insist(w, &q, NULL, NULL, &f);
+}
+
+/* A full list may not be all. */
+static void
+reap_ask_again(struct worker *w)
+{
+	struct failure f;
+	struct query q;
+
+	query_init(&q, &stmt_more);
 	query_insist(w, &q, NULL, NULL, &f);
 }
 
@@ -134,6 +165,7 @@ reap_run(struct worker *w)
 
 	query_init(&q, &stmt_find);
 	query_int(&q, REAP_MAX);
+	query_str(&q, w->host);
 	failure_init(&f);
 	if (query_wait(w, &q, take_uploads, list, &f) == -1)
 		list->n = 0;
@@ -142,6 +174,9 @@ reap_run(struct worker *w)
 			reap_one(w, &list->uploads[i]);
 		memory_free(list->uploads[i].upload_id);
 		memory_free(list->uploads[i].destination);
+		memory_free(list->uploads[i].host);
 	}
+	if (list->n == REAP_MAX && !worker_interrupted(w))
+		reap_ask_again(w);
 	memory_free(list);
 }

@@ -46,6 +46,7 @@ struct checkpoint {
 	bool found;
 	bool completing;
 	bool same_destination;
+	bool same_host; /* of a temporary file; true for all else */
 	int64_t source_size;
 	int64_t part_size;
 	char source_etag[S3XML_ETAG_MAX];

@@ -42,7 +42,7 @@ int
 upload_drop(struct transfer *t)
 {
 	char id[S3XML_UPLOAD_ID_MAX];
-	bool here = t->upload_id[0] != '\0' || t->checkpoint.same_destination;
+	bool here = !t->checkpoint.found || (t->checkpoint.same_destination && t->checkpoint.same_host);
 
 	strlcpy(id, t->upload_id[0] != '\0' ? t->upload_id : t->checkpoint.found ? t->checkpoint.upload_id : "",
 	    sizeof(id));
@@ -52,7 +52,7 @@ upload_drop(struct transfer *t)
 		return 0;
 	if (checkpoint_abandon(t, id) == -1)
 		return -1;
-	/* one for another destination is the reaper's, who goes by its row */
+	/* one for another destination, or a file of another host, is the reaper's, who goes by its row */
 	if (!here || upload_abort_now(t, id, clock_ms() + UPLOAD_ABORT_MS) == -1)
 		return 0;
 	return checkpoint_forget(t, id);

@@ -35,6 +35,7 @@ struct setup {
 
 struct worker {
 	int slot;
+	char host[256]; /* the machine's name, for what only this machine can clean up */
 	uint64_t generation;
 	int channel;
 	struct setup *setup;	/* in force; NULL until the first is whole */

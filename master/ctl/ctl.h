@@ -38,6 +38,7 @@ int ctl_ls(struct ctl *ctl, int argc, char **argv);
 int ctl_show(struct ctl *ctl, int argc, char **argv);
 int ctl_cancel(struct ctl *ctl, int argc, char **argv);
 int ctl_retry(struct ctl *ctl, int argc, char **argv);
+int ctl_reap(struct ctl *ctl, int argc, char **argv);
 
 /*
  * Finds the database's address (the file of -f, $FERRYCTL_DATABASE, the default configuration file, libpq's environment)

@@ -18,6 +18,7 @@ static const struct ctl_command commands[] = {
     {"show", "id", "print all that is known of a task", ctl_show},
     {"cancel", "id ...", "cancel queued or running tasks", ctl_cancel},
     {"retry", "id ...", "queue failed or cancelled tasks again", ctl_retry},
+    {"reap", "[--dry-run]", "abort uploads that no task owns any more", ctl_reap},
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
