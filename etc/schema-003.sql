@@ -1,5 +1,9 @@
 -- ferryd schema, version 3.
 
+-- A row comes before its upload.  Until Initiate has been answered, initiated is false and upload_id stands in for the one that
+-- the store will give.
+ALTER TABLE ferry.upload ADD COLUMN initiated boolean NOT NULL DEFAULT true;
+
 -- Abandoned uploads: when a reaper last tried, and why it could not.  A temporary file can be removed on its own host only.
 ALTER TABLE ferry.upload
 	ADD COLUMN host text,

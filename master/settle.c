@@ -17,7 +17,8 @@
 
 /*
  * $3 is the kind, $4 and $5 the limits.  The claim guards: a task that its worker settled before it died, or that another
- * node has by now, is not touched.  The first part that is missing is where a successor resumes.
+ * node has by now, is not touched.  The first part that is missing is where a successor resumes.  Sent again after its answer
+ * was lost, it finds the row as it has left it.
  */
 static const struct db_stmt stmt_settle = {
 	.name = "settle_death",
@@ -26,8 +27,8 @@ static const struct db_stmt stmt_settle = {
 	       "part AS (SELECT p.number, p.size FROM ferry.part p, upload u WHERE p.task = $1::bigint AND p.upload_id = u.upload_id), "
 	       "resume AS (SELECT (SELECT coalesce(sum(size), 0) FROM part)::bigint AS bytes, "
 	       "(SELECT min(n) FROM (SELECT 1 AS n UNION ALL SELECT number + 1 FROM part) c WHERE n NOT IN (SELECT number FROM part)) "
-	       "AS next_part FROM upload) "
-	       "UPDATE ferry.task t SET crashes = t.crashes + ($3 = 'crash')::integer, "
+	       "AS next_part FROM upload), "
+	       "settled AS (UPDATE ferry.task t SET crashes = t.crashes + ($3 = 'crash')::integer, "
 	       "ooms = t.ooms + ($3 = 'out_of_memory')::integer, "
 	       "state = CASE WHEN o.over THEN 'failed'::ferry.state ELSE 'queued'::ferry.state END, "
 	       "run_at = CASE WHEN $3 = 'released' THEN t.run_at ELSE now() END, "
@@ -39,8 +40,11 @@ static const struct db_stmt stmt_settle = {
 	       "FROM (SELECT id, $3 = 'crash' AND crashes + 1 >= $4::integer OR $3 = 'out_of_memory' AND ooms + 1 >= $5::integer "
 	       "AS over FROM ferry.task WHERE id = $1::bigint) o "
 	       "WHERE t.id = $1::bigint AND o.id = t.id AND t.claim = $2::bigint AND t.state = 'running' "
-	       "RETURNING t.state, t.crashes, t.ooms, (SELECT next_part FROM resume), t.bytes_done, t.bytes_total, "
-	       "pg_notify('ferry_task', '')",
+	       "RETURNING t.state, t.crashes, t.ooms, t.bytes_done, t.bytes_total, pg_notify('ferry_task', '')) "
+	       "SELECT s.state, s.crashes, s.ooms, (SELECT next_part FROM resume), s.bytes_done, s.bytes_total FROM settled s "
+	       "UNION ALL SELECT t.state, t.crashes, t.ooms, (SELECT next_part FROM resume), t.bytes_done, t.bytes_total "
+	       "FROM ferry.task t WHERE t.id = $1::bigint AND t.claim = $2::bigint AND t.state IN ('queued', 'failed') "
+	       "AND t.error = $6 AND t.error_class = $3 AND NOT EXISTS (SELECT FROM settled)",
 };
 
 static const struct db_stmt stmt_release = {

@@ -15,7 +15,7 @@
 #include "worker/query.h"
 
 static const struct db_stmt stmt_load = { "upload_load",
-	"SELECT upload_id, destination = $2, source_size, source_etag, part_size, completing, coalesce(host, $3) = $3 "
+	"SELECT upload_id, destination = $2, source_size, source_etag, part_size, completing, coalesce(host, $3) = $3, initiated "
 	"FROM ferry.upload WHERE task = $1 AND NOT abandoned", 3 };
 
 static const struct db_stmt stmt_load_parts = { "part_load",
@@ -28,10 +28,15 @@ static const struct db_stmt stmt_total = { "task_total",
 static const struct db_stmt stmt_begin = { "upload_begin",
 	"WITH t AS (UPDATE ferry.task SET bytes_total = nullif($5::bigint, -1), bytes_done = 0 "
 	"WHERE id = $1 AND claim = $2 AND state = 'running' RETURNING id) "
-	"INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size, host) "
-	"SELECT t.id, $3, $4, $2, $5, $6, $7, $8 FROM t "
+	"INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size, host, initiated) "
+	"SELECT t.id, $3, $4, $2, $5, $6, $7, $8, $9 FROM t "
 	"ON CONFLICT (task, upload_id) DO UPDATE SET claim = excluded.claim, part_size = excluded.part_size, "
-	"source_size = excluded.source_size, source_etag = excluded.source_etag RETURNING task", 8 };
+	"source_size = excluded.source_size, source_etag = excluded.source_etag RETURNING task", 9 };
+
+/* The id goes in whoever's the row is by now: what cannot be used has to be found. */
+static const struct db_stmt stmt_initiated = { "upload_initiated",
+	"WITH u AS (UPDATE ferry.upload SET upload_id = $4, initiated = true WHERE task = $1 AND upload_id = $3) "
+	"SELECT id FROM ferry.task WHERE id = $1 AND claim = $2 AND state = 'running'", 4 };
 
 static const struct db_stmt stmt_part = { "part_done",
 	"WITH t AS (UPDATE ferry.task SET bytes_total = nullif($8::bigint, -1), bytes_done = $9 "
@@ -61,9 +66,6 @@ static const struct db_stmt stmt_forget_cancelled = { "upload_forget_cancelled",
 static const struct db_stmt stmt_ask = { "task_owner",
 	"SELECT state, claim = $2 FROM ferry.task WHERE id = $1", 2 };
 
-static const struct db_stmt stmt_confirm = { "task_confirm",
-	"SELECT id FROM ferry.task WHERE id = $1 AND claim = $2 AND state = 'running'", 2 };
-
 static void
 query_task(struct query *q, const struct db_stmt *stmt, const struct transfer *t)
 {
@@ -88,6 +90,7 @@ take_load(void *arg, const PGresult *res)
 	c->part_size = strtoll(PQgetvalue(res, 0, 4), NULL, 10);
 	c->completing = PQgetvalue(res, 0, 5)[0] == 't';
 	c->same_host = PQgetvalue(res, 0, 6)[0] == 't';
+	c->initiated = PQgetvalue(res, 0, 7)[0] == 't';
 }
 
 int
@@ -221,26 +224,29 @@ checkpoint_write(struct transfer *t, const struct query *q)
 }
 
 int
-checkpoint_begin(struct transfer *t)
+checkpoint_begin(struct transfer *t, const char *upload_id, bool initiated)
 {
 	struct query q;
 
 	query_task(&q, &stmt_begin, t);
-	query_str(&q, t->upload_id);
+	query_str(&q, upload_id);
 	query_str(&q, t->task->destination);
 	query_int(&q, t->streaming ? -1 : t->size);
 	query_str(&q, t->source.etag);
 	query_int(&q, t->part_size);
 	query_str(&q, t->target.is_file ? t->w->host : NULL);
+	query_str(&q, initiated ? "true" : "false");
 	return checkpoint_write(t, &q);
 }
 
 int
-checkpoint_confirm(struct transfer *t)
+checkpoint_initiated(struct transfer *t, const char *intent)
 {
 	struct query q;
 
-	query_task(&q, &stmt_confirm, t);
+	query_task(&q, &stmt_initiated, t);
+	query_str(&q, intent);
+	query_str(&q, t->upload_id);
 	return checkpoint_write(t, &q);
 }
 

@@ -23,14 +23,15 @@ int checkpoint_load_parts(struct transfer *t, checkpoint_part_visit *visit);
 /* The size and what is there of it, for whoever looks at the row.  Not waited for. */
 void checkpoint_total(struct transfer *t);
 
-/* A new upload t->upload_id was begun. */
-int checkpoint_begin(struct transfer *t);
+/*
+ * An upload is about to be begun: its row comes first, so that nothing is ever there that no row knows.  upload_id is final if
+ * we choose it (initiated), else a stand-in until checkpoint_initiated() puts t->upload_id in its place.
+ */
+int checkpoint_begin(struct transfer *t, const char *upload_id, bool initiated);
+int checkpoint_initiated(struct transfer *t, const char *intent);
 
 /* Part number is finished.  Not waited for. */
 void checkpoint_part(struct transfer *t, int number);
-
-/* The claim still holds. */
-int checkpoint_confirm(struct transfer *t);
 
 /* Complete is about to be sent. */
 int checkpoint_intend(struct transfer *t);

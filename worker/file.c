@@ -130,10 +130,15 @@ file_stat_target(const struct file *file, int64_t *size, struct failure *f)
 	return 1;
 }
 
-int
-file_create_temp(struct file *file, int64_t task, int64_t claim, struct failure *f)
+void
+file_name_temp(struct file *file, int64_t task, int64_t claim)
 {
 	snprintf(file->temp, sizeof(file->temp), ".ferry-%" PRId64 "-%" PRId64 ".tmp", task, claim);
+}
+
+int
+file_create_temp(struct file *file, struct failure *f)
+{
 	file->fd = file_openat2(file->dir, file->temp, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
 	return file->fd == -1 ? failure_errno(f, "destination's temporary file") : 0;
 }

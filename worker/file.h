@@ -36,8 +36,11 @@ int file_open_dir(struct file *file, const struct config_store *store, const cha
 /* Returns 1 and the size of a target that is there, 0 if there is none, -1 with a failure. */
 int file_stat_target(const struct file *file, int64_t *size, struct failure *f);
 
+/* Chooses the temporary file's name. */
+void file_name_temp(struct file *file, int64_t task, int64_t claim);
+
 /* Opens the temporary file: makes it, or takes up one of that name.  Returns 0, 1 if a file to take up is not there, -1. */
-int file_create_temp(struct file *file, int64_t task, int64_t claim, struct failure *f);
+int file_create_temp(struct file *file, struct failure *f);
 int file_resume_temp(struct file *file, const char *temp, struct failure *f);
 
 /* Writes all of buf at offset.  Returns 0 or -1. */

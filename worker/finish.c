@@ -78,6 +78,9 @@ finish_compare(const struct transfer *t, const struct object_info *info)
 		return PROOF_SIZE;
 	if (strcasecmp(info->etag, expected) == 0)
 		return PROOF_MD5;
+	/* an earlier attempt has put it in one PUT, this one in one part */
+	if (t->doubtful && t->nparts == 1 && strcasecmp(info->etag, parts_etag(&t->parts[0])) == 0)
+		return PROOF_MD5;
 	/* a store that encrypts makes other ETags; whoever asked for the size alone knows that */
 	return t->verify == VERIFY_MD5 ? PROOF_DIFFERS : PROOF_SIZE;
 }
@@ -351,7 +354,7 @@ finish_file(struct transfer *t)
 		    ", sent was %" PRIu64, crc64, t->crc64);
 	}
 	/* from here on an interruption finds either a temporary file or the whole one; the claim is asked for once more */
-	if ((t->multipart ? checkpoint_intend(t) : checkpoint_confirm(t)) == -1)
+	if (checkpoint_intend(t) == -1)
 		return -1;
 	if (file_commit(&t->target.file, task->if_exists == IF_EXISTS_OVERWRITE, &exists, &t->failure) == -1)
 		return -1;

@@ -116,13 +116,19 @@ http_is_success(const struct http_request *r)
 	return r->status >= 200 && r->status < 300;
 }
 
+static bool
+http_lists(const struct http_request *r)
+{
+	return r->call.op == OP_LIST_PARTS || r->call.op == OP_LIST_UPLOADS;
+}
+
 /* Documents: of errors always, of successes where the operation has one. */
 static bool
 http_wants_xml(const struct http_request *r)
 {
 	if (!http_is_success(r))
 		return true;
-	return r->call.op == OP_INITIATE || r->call.op == OP_COMPLETE || r->call.op == OP_LIST_PARTS;
+	return r->call.op == OP_INITIATE || r->call.op == OP_COMPLETE || http_lists(r);
 }
 
 static size_t
@@ -137,7 +143,7 @@ http_take_document(struct http_request *r, const char *buf, size_t len)
 		return 0;
 	}
 	if (!r->xml_open) {
-		if (s3xml_init(&r->xml, r->call.op == OP_LIST_PARTS && http_is_success(r)) == -1)
+		if (s3xml_init(&r->xml, http_lists(r) && http_is_success(r)) == -1)
 			memory_exhausted(sizeof(r->xml));
 		r->xml_open = true;
 	}
@@ -268,11 +274,17 @@ http_is_done(void *arg, int64_t *wake)
 	return r->done;
 }
 
-/* An Initiate whose answer was lost or cannot be read has begun an upload of which nobody knows: one is enough. */
+bool
+http_is_refusal(const struct http_request *r)
+{
+	return (r->status >= 300 && r->status < 500) || r->status == 503;
+}
+
+/* An Initiate whose answer was lost or cannot be read may have begun an upload of which nobody knows: one is enough. */
 static bool
 http_may_repeat(const struct http_request *r)
 {
-	return r->call.op != OP_INITIATE || r->status >= 300;
+	return r->call.op != OP_INITIATE || http_is_refusal(r);
 }
 
 int

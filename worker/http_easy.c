@@ -23,6 +23,7 @@ static const char *const http_op_names[] = {
 	[OP_COMPLETE] = "CompleteMultipartUpload",
 	[OP_ABORT] = "AbortMultipartUpload",
 	[OP_LIST_PARTS] = "ListParts",
+	[OP_LIST_UPLOADS] = "ListMultipartUploads",
 	[OP_DELETE] = "DELETE",
 };
 
@@ -90,6 +91,7 @@ http_easy_set_body(struct http_request *r)
 		break;
 	case OP_GET:
 	case OP_LIST_PARTS:
+	case OP_LIST_UPLOADS:
 		curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
 		break;
 	case OP_ABORT:

@@ -34,8 +34,8 @@ parts_plan(struct transfer *t)
 		return failure_set(&t->failure, CLASS_PERMANENT, "parts of %" PRId64 " bytes are more than store %s takes (%"
 		    PRId64 ")", size, t->target.store->conf.name, limits->part_max);
 	t->part_size = size;
-	/* a file needs no parts for its size, but they are its checkpoints */
-	t->multipart = t->size > size;
+	/* a file needs no parts for its size, but they are its checkpoints; what is doubtful, only Complete settles */
+	t->multipart = t->size > size || t->target.is_file || t->doubtful;
 	parts_lay_out(t);
 	return 0;
 }

@@ -41,6 +41,7 @@ pipe_begin(struct pipe *p, int number, int64_t first, int64_t size, int64_t now)
 	p->size = size;
 	p->tries = 0;
 	p->retry_at = 0;
+	p->t->puts++;
 	reader_begin(&p->reader, first, first + size, now);
 	writer_begin(&p->writer, number, first, size, now);
 }
@@ -79,6 +80,7 @@ static void
 pipe_restart(struct pipe *p, int64_t now)
 {
 	p->retry_at = 0;
+	p->t->puts++;
 	p->reader.ended = false;
 	reader_begin(&p->reader, p->first, p->first + p->size, now);
 	writer_begin(&p->writer, p->number, p->first, p->size, now);

@@ -11,6 +11,7 @@
 #include "common/uri.h"
 #include "worker/file.h"
 #include "worker/http.h"
+#include "worker/intent.h"
 #include "worker/memory.h"
 #include "worker/query.h"
 #include "worker/reap.h"
@@ -29,7 +30,8 @@ static const struct db_stmt stmt_find = { "reap_find",
 	"(SELECT FROM ferry.node n WHERE split_part(n.name, ' ', 1) = u.host AND n.renewed_at + n.lease >= now())) "
 	"ORDER BY u.reap_at NULLS FIRST LIMIT $1 FOR UPDATE OF u SKIP LOCKED) "
 	"UPDATE ferry.upload u SET abandoned = true, reap_at = now() FROM f WHERE u.task = f.task AND u.upload_id = f.upload_id "
-	"RETURNING u.task, u.upload_id, u.destination, nullif(u.host, $2)", 2 };
+	"RETURNING u.task, u.upload_id, u.destination, nullif(u.host, $2), u.initiated, "
+	"extract(epoch FROM now() - u.created_at)::bigint", 2 };
 
 static const struct db_stmt stmt_delete = { "reap_delete",
 	"DELETE FROM ferry.upload WHERE task = $1 AND upload_id = $2 AND abandoned", 2 };
@@ -44,10 +46,13 @@ struct reap_upload {
 	char *upload_id;
 	char *destination;
 	char *host; /* NULL: not bound to one, or ours */
+	bool initiated;
+	int64_t age; /* seconds, when it was found */
 };
 
 struct reap_list {
 	int n;
+	int64_t found_at;
 	struct reap_upload uploads[REAP_MAX];
 };
 
@@ -61,6 +66,8 @@ take_uploads(void *arg, const PGresult *res)
 			.task = strtoll(PQgetvalue(res, list->n, 0), NULL, 10),
 			.upload_id = memory_strdup(PQgetvalue(res, list->n, 1)),
 			.destination = memory_strdup(PQgetvalue(res, list->n, 2)),
+			.initiated = PQgetvalue(res, list->n, 4)[0] == 't',
+			.age = strtoll(PQgetvalue(res, list->n, 5), NULL, 10),
 			.host = PQgetisnull(res, list->n, 3) ? NULL : memory_strdup(PQgetvalue(res, list->n, 3)),
 		};
 	}
@@ -85,8 +92,27 @@ reap_file(const struct store *store, const struct uri *uri, const struct reap_up
 	return rc == -1 ? -1 : 0;
 }
 
+/* Its id in the row, if only the intention to begin it is known.  Returns as intent_resolve(). */
 static int
-reap_object(struct worker *w, struct store *store, const struct uri *uri, const char *upload_id, struct failure *f)
+reap_identify(struct worker *w, struct store *store, const struct http_request *r, struct reap_upload *upload, struct failure *f)
+{
+	char upload_id[S3XML_UPLOAD_ID_MAX];
+	struct intent intent = { .task = upload->task, .stand_in = upload->upload_id, .destination = upload->destination,
+		.age = upload->age };
+	int rc;
+
+	if (upload->initiated)
+		return 1;
+	rc = intent_resolve(w, store, r->call.bucket, r->call.key, &intent, upload_id, f);
+	if (rc == 1) {
+		memory_free(upload->upload_id);
+		upload->upload_id = memory_strdup(upload_id);
+	}
+	return rc;
+}
+
+static int
+reap_object(struct worker *w, struct store *store, const struct uri *uri, struct reap_upload *upload, struct failure *f)
 {
 	char bucket[URI_BUCKET_MAX], why[256];
 	struct http_request r;
@@ -96,7 +122,9 @@ reap_object(struct worker *w, struct store *store, const struct uri *uri, const 
 	if (uri_split_bucket(uri, bucket, sizeof(bucket), &r.call.key, why, sizeof(why)) == -1)
 		return failure_set(f, CLASS_PERMANENT, "%s", why);
 	r.call.bucket = bucket;
-	r.call.upload_id = upload_id;
+	if ((rc = reap_identify(w, store, &r, upload, f)) != 1)
+		return rc;
+	r.call.upload_id = upload->upload_id;
 	rc = http_insist(w, &r, clock_ms() + REAP_TIMEOUT_MS, f);
 	if (rc == -1 && r.status == 404)
 		rc = 0;
@@ -105,7 +133,7 @@ reap_object(struct worker *w, struct store *store, const struct uri *uri, const 
 }
 
 static int
-reap_abort(struct worker *w, const struct reap_upload *upload, struct failure *f)
+reap_abort(struct worker *w, struct reap_upload *upload, struct failure *f)
 {
 	struct store *store;
 	struct uri uri;
@@ -117,15 +145,14 @@ reap_abort(struct worker *w, const struct reap_upload *upload, struct failure *f
 		return failure_set(f, CLASS_PERMANENT, "there is no store \"%s\" in the configuration", uri.store);
 	if (store->conf.kind == STORE_FILE)
 		return reap_file(store, &uri, upload, f);
-	return reap_object(w, store, &uri, upload->upload_id, f);
+	return reap_object(w, store, &uri, upload, f);
 }
 
 static void
-reap_one(struct worker *w, const struct reap_upload *upload)
+reap_one(struct worker *w, struct reap_upload *upload)
 {
 	struct failure f;
 	struct query q;
-
 	bool aborted;
 
 	failure_init(&f);
@@ -136,7 +163,7 @@ reap_one(struct worker *w, const struct reap_upload *upload)
 	query_int(&q, upload->task);
 	query_str(&q, upload->upload_id);
 	if (aborted) {
-		log_info("task %" PRId64 ": its abandoned upload was aborted", upload->task);
+		log_info("task %" PRId64 ": its abandoned upload is gone", upload->task);
 	} else {
 		log_warn("task %" PRId64 ": its abandoned upload could not be aborted: %s", upload->task, f.text);
 		query_str(&q, f.text);
@@ -169,7 +196,9 @@ reap_run(struct worker *w)
 	failure_init(&f);
 	if (query_wait(w, &q, take_uploads, list, &f) == -1)
 		list->n = 0;
+	list->found_at = clock_ms();
 	for (i = 0; i < list->n; i++) {
+		list->uploads[i].age += (clock_ms() - list->found_at) / 1000;
 		if (!worker_interrupted(w))
 			reap_one(w, &list->uploads[i]);
 		memory_free(list->uploads[i].upload_id);

@@ -34,17 +34,38 @@ local_name(const char *name)
 	return colon != NULL ? colon + 1 : name;
 }
 
+/* Room for what the document lists, once it is known to be one. */
 static void
-part_begin(struct s3xml_parser *p)
+list_begin(struct s3xml *x)
 {
-	if (p->x->parts == NULL)
-		s3xml_fail(p, "a list of parts where none was asked for");
-	else if (p->x->nparts == S3XML_PARTS_MAX)
-		s3xml_fail(p, "more than %d parts in one page", S3XML_PARTS_MAX);
+	if (x->with_list && x->root == S3XML_LIST_PARTS)
+		x->parts = memory_alloc(S3XML_PARTS_MAX * sizeof(*x->parts));
+	if (x->with_list && x->root == S3XML_LIST_UPLOADS)
+		x->uploads = memory_alloc(S3XML_UPLOADS_MAX * sizeof(*x->uploads));
+}
+
+static bool
+is_item(const struct s3xml *x, const char *name)
+{
+	return (x->root == S3XML_LIST_PARTS && strcmp(name, "Part") == 0) ||
+	    (x->root == S3XML_LIST_UPLOADS && strcmp(name, "Upload") == 0);
+}
+
+static void
+item_begin(struct s3xml_parser *p)
+{
+	struct s3xml *x = p->x;
+
+	if (!x->with_list)
+		s3xml_fail(p, "a list where none was asked for");
+	else if (x->nparts == S3XML_PARTS_MAX || x->nuploads == S3XML_UPLOADS_MAX)
+		s3xml_fail(p, "more than %d in one page", x->nparts > 0 ? S3XML_PARTS_MAX : S3XML_UPLOADS_MAX);
+	else if (x->parts != NULL)
+		x->parts[x->nparts] = (struct s3xml_part){ .size = -1 };
 	else
-		p->x->parts[p->x->nparts] = (struct s3xml_part){ .size = -1 };
-	p->in_part = true;
-	p->seen &= ~S3XML_PART_FIELDS;
+		x->uploads[x->nuploads] = (struct s3xml_upload){ .initiated = -1 };
+	p->in_item = true;
+	p->seen &= ~(S3XML_PART_FIELDS | S3XML_UPLOAD_FIELDS);
 }
 
 static void XMLCALL
@@ -67,10 +88,11 @@ on_start(void *arg, const char *name, const char **attributes)
 	}
 	if (p->depth == 1) {
 		p->x->root = s3xml_root(name);
+		list_begin(p->x);
 		return;
 	}
-	if (p->depth == 2 && p->x->root == S3XML_LIST_PARTS && strcmp(name, "Part") == 0) {
-		part_begin(p);
+	if (p->depth == 2 && is_item(p->x, name)) {
+		item_begin(p);
 		return;
 	}
 	e = s3xml_element(p, name);
@@ -115,13 +137,31 @@ part_end(struct s3xml_parser *p)
 	struct s3xml *x = p->x;
 	const struct s3xml_part *part = &x->parts[x->nparts];
 
-	p->in_part = false;
 	if ((p->seen & S3XML_PART_FIELDS) != S3XML_PART_FIELDS)
 		s3xml_fail(p, "a Part without PartNumber, Size or ETag");
 	else if (x->nparts > 0 && part->number <= x->parts[x->nparts - 1].number)
 		s3xml_fail(p, "parts that do not ascend");
 	else
 		x->nparts++;
+}
+
+static void
+upload_end(struct s3xml_parser *p)
+{
+	if ((p->seen & S3XML_UPLOAD_FIELDS) != S3XML_UPLOAD_FIELDS)
+		s3xml_fail(p, "an Upload without Key, UploadId or Initiated");
+	else
+		p->x->nuploads++;
+}
+
+static void
+item_end(struct s3xml_parser *p)
+{
+	p->in_item = false;
+	if (p->x->parts != NULL)
+		part_end(p);
+	else
+		upload_end(p);
 }
 
 static void XMLCALL
@@ -134,8 +174,8 @@ on_end(void *arg, const char *name)
 		return;
 	if (p->element != NULL)
 		s3xml_take(p);
-	else if (p->in_part && p->depth == 2)
-		part_end(p);
+	else if (p->in_item && p->depth == 2)
+		item_end(p);
 	p->depth--;
 }
 
@@ -151,7 +191,7 @@ on_doctype(void *arg, const char *name, const char *sysid, const char *pubid, in
 }
 
 int
-s3xml_init(struct s3xml *x, bool with_parts)
+s3xml_init(struct s3xml *x, bool with_list)
 {
 	struct s3xml_parser *p;
 
@@ -159,14 +199,13 @@ s3xml_init(struct s3xml *x, bool with_parts)
 	p = memory_alloc(sizeof(*p));
 	p->x = x;
 	x->parser = p;
+	x->with_list = with_list;
 	/* The stores speak UTF-8, whatever a declaration claims. */
 	p->expat = XML_ParserCreate("UTF-8");
 	if (p->expat == NULL) {
 		s3xml_release(x);
 		return -1;
 	}
-	if (with_parts)
-		x->parts = memory_alloc(S3XML_PARTS_MAX * sizeof(*x->parts));
 	XML_SetUserData(p->expat, p);
 	XML_SetElementHandler(p->expat, on_start, on_end);
 	XML_SetCharacterDataHandler(p->expat, on_text);
@@ -183,8 +222,10 @@ s3xml_release(struct s3xml *x)
 		memory_free(x->parser);
 	}
 	memory_free(x->parts);
+	memory_free(x->uploads);
 	x->parser = NULL;
 	x->parts = NULL;
+	x->uploads = NULL;
 }
 
 /*

@@ -12,13 +12,16 @@
 
 #define S3XML_UPLOAD_ID_MAX 1024
 #define S3XML_ETAG_MAX 256
+#define S3XML_KEY_MAX 1025
 #define S3XML_PARTS_MAX 1000 /* a page of ListParts */
+#define S3XML_UPLOADS_MAX 100 /* a page of ListMultipartUploads, as we ask for it */
 
 enum s3xml_root {
 	S3XML_NONE, /* nothing but white space so far */
 	S3XML_INITIATE,
 	S3XML_COMPLETE,
 	S3XML_LIST_PARTS,
+	S3XML_LIST_UPLOADS,
 	S3XML_ERROR,
 	S3XML_COPY_PART,
 	S3XML_OTHER, /* well-formed, but none of these */
@@ -30,6 +33,12 @@ struct s3xml_part {
 	char etag[S3XML_ETAG_MAX]; /* without quotes */
 };
 
+struct s3xml_upload {
+	int64_t initiated; /* seconds since 1970 by the store's clock */
+	char key[S3XML_KEY_MAX];
+	char id[S3XML_UPLOAD_ID_MAX];
+};
+
 /* What was found.  A document may begin with white space (Complete keeps a connection alive with it). */
 struct s3xml {
 	enum s3xml_root root;
@@ -38,15 +47,18 @@ struct s3xml {
 	char code[128];		   /* Error; COS's AccessDenied "Request has expired" is RequestTimeTooSkewed here */
 	char message[256];	   /* Error; cut to size, Ceph sends none */
 	char crc64[32];		   /* COS Complete may carry <CRC64>-like elements; empty if not */
-	bool truncated;		   /* ListParts: more pages */
+	bool truncated;		   /* the lists: more pages */
 	int next_marker;
 	int nparts;
-	struct s3xml_part *parts; /* ListParts: S3XML_PARTS_MAX of them, allocated with the parser */
+	struct s3xml_part *parts; /* ListParts: room for S3XML_PARTS_MAX */
+	int nuploads;
+	struct s3xml_upload *uploads; /* ListMultipartUploads: room for S3XML_UPLOADS_MAX */
+	bool with_list;
 	struct s3xml_parser *parser;
 };
 
-/* with_parts: allocate room for a ListParts page.  Returns 0, or -1 (out of memory). */
-int s3xml_init(struct s3xml *x, bool with_parts);
+/* with_list: the document may be a list, and room is made for a page of it.  Returns 0, or -1 (out of memory). */
+int s3xml_init(struct s3xml *x, bool with_list);
 void s3xml_release(struct s3xml *x);
 
 /*

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "worker/s3xml_parser.h"
 
@@ -17,6 +18,7 @@ static const struct {
 	{ "InitiateMultipartUploadResult", S3XML_INITIATE },
 	{ "CompleteMultipartUploadResult", S3XML_COMPLETE },
 	{ "ListPartsResult", S3XML_LIST_PARTS },
+	{ "ListMultipartUploadsResult", S3XML_LIST_UPLOADS },
 	{ "Error", S3XML_ERROR },
 	{ "CopyPartResult", S3XML_COPY_PART },
 };
@@ -35,6 +37,10 @@ static const struct s3xml_element elements[] = {
 	{ S3XML_LIST_PARTS, true, "PartNumber", FIELD_PART_NUMBER, 32 },
 	{ S3XML_LIST_PARTS, true, "Size", FIELD_PART_SIZE, 32 },
 	{ S3XML_LIST_PARTS, true, "ETag", FIELD_PART_ETAG, S3XML_ETAG_MAX },
+	{ S3XML_LIST_UPLOADS, false, "IsTruncated", FIELD_TRUNCATED, 16 },
+	{ S3XML_LIST_UPLOADS, true, "Key", FIELD_KEY, S3XML_KEY_MAX },
+	{ S3XML_LIST_UPLOADS, true, "UploadId", FIELD_LISTED_ID, S3XML_UPLOAD_ID_MAX },
+	{ S3XML_LIST_UPLOADS, true, "Initiated", FIELD_INITIATED, 64 },
 };
 
 enum s3xml_root
@@ -53,10 +59,10 @@ s3xml_element(const struct s3xml_parser *p, const char *name)
 {
 	size_t i;
 
-	if (p->depth != (p->in_part ? 3 : 2))
+	if (p->depth != (p->in_item ? 3 : 2))
 		return NULL;
 	for (i = 0; i < COUNT(elements); i++)
-		if (elements[i].root == p->x->root && elements[i].in_part == p->in_part &&
+		if (elements[i].root == p->x->root && elements[i].in_item == p->in_item &&
 		    strcmp(elements[i].name, name) == 0)
 			return &elements[i];
 	return NULL;
@@ -105,7 +111,7 @@ take_etag(struct s3xml_parser *p, char *s, char etag[S3XML_ETAG_MAX])
 }
 
 static void
-take_upload_id(struct s3xml_parser *p, const char *s)
+take_upload_id(struct s3xml_parser *p, const char *s, char id[S3XML_UPLOAD_ID_MAX])
 {
 	size_t i;
 
@@ -114,7 +120,23 @@ take_upload_id(struct s3xml_parser *p, const char *s)
 			s3xml_fail(p, "an UploadId with a character that none has");
 			return;
 		}
-	memcpy(p->x->upload_id, s, i + 1);
+	memcpy(id, s, i + 1);
+}
+
+/* "2026-11-24T16:21:09.123Z": the fraction is left out. */
+static int64_t
+take_time(struct s3xml_parser *p, const char *s)
+{
+	struct tm tm = { 0 };
+	const char *end = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
+
+	if (end != NULL && *end == '.')
+		end += 1 + strspn(end + 1, "0123456789");
+	if (end == NULL || strcmp(end, "Z") != 0) {
+		s3xml_fail(p, "Initiated is no time");
+		return -1;
+	}
+	return (int64_t)timegm(&tm);
 }
 
 static int64_t
@@ -144,14 +166,16 @@ void
 s3xml_take(struct s3xml_parser *p)
 {
 	struct s3xml *x = p->x;
-	struct s3xml_part *part = p->in_part ? &x->parts[x->nparts] : NULL;
+	struct s3xml_part *part = x->parts != NULL ? &x->parts[x->nparts] : NULL;
+	struct s3xml_upload *upload = x->uploads != NULL ? &x->uploads[x->nuploads] : NULL;
 	enum s3xml_field field = p->element->field;
-	char *s = text_trimmed(p);
+	char *s = field == FIELD_KEY ? p->text : text_trimmed(p);
 
 	p->element = NULL;
+	p->text[p->len] = '\0';
 	switch (field) {
 	case FIELD_UPLOAD_ID:
-		take_upload_id(p, s);
+		take_upload_id(p, s, x->upload_id);
 		break;
 	case FIELD_ETAG:
 		take_etag(p, s, x->etag);
@@ -179,6 +203,15 @@ s3xml_take(struct s3xml_parser *p)
 		break;
 	case FIELD_PART_ETAG:
 		take_etag(p, s, part->etag);
+		break;
+	case FIELD_KEY:
+		memcpy(upload->key, s, p->len + 1);
+		break;
+	case FIELD_LISTED_ID:
+		take_upload_id(p, s, upload->id);
+		break;
+	case FIELD_INITIATED:
+		upload->initiated = take_time(p, s);
 		break;
 	}
 }

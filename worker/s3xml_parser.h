@@ -22,15 +22,19 @@ enum s3xml_field {
 	FIELD_PART_NUMBER,
 	FIELD_PART_SIZE,
 	FIELD_PART_ETAG,
+	FIELD_KEY,
+	FIELD_LISTED_ID,
+	FIELD_INITIATED,
 };
 
 #define S3XML_BIT(field) (1U << (field))
 #define S3XML_PART_FIELDS (S3XML_BIT(FIELD_PART_NUMBER) | S3XML_BIT(FIELD_PART_SIZE) | S3XML_BIT(FIELD_PART_ETAG))
+#define S3XML_UPLOAD_FIELDS (S3XML_BIT(FIELD_KEY) | S3XML_BIT(FIELD_LISTED_ID) | S3XML_BIT(FIELD_INITIATED))
 
 /* An element whose text is kept; max: bytes of it with a NUL.  More is an error, but a message is cut. */
 struct s3xml_element {
 	enum s3xml_root root;
-	bool in_part;
+	bool in_item;
 	const char *name;
 	enum s3xml_field field;
 	size_t max;
@@ -40,14 +44,14 @@ struct s3xml_parser {
 	XML_Parser expat;
 	struct s3xml *x;
 	int depth;	  /* of open elements */
-	bool in_part;	  /* inside ListPartsResult/Part */
-	unsigned seen;	  /* bit 1 << field; those of a part are cleared with each */
+	bool in_item;	  /* inside a list's Part or Upload */
+	unsigned seen;	  /* bit 1 << field; those of an item are cleared with each */
 	const struct s3xml_element *element; /* whose text is being collected, or NULL */
 	bool cut;			     /* its text is full */
 	size_t fed;
 	size_t held; /* bytes of piece that expat has not seen */
 	size_t len;
-	char text[S3XML_UPLOAD_ID_MAX];
+	char text[S3XML_KEY_MAX];
 	char piece[S3XML_PIECE];
 	bool failed;
 	bool finished;

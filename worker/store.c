@@ -21,6 +21,7 @@ static const char *const methods[] = {
 	[OP_COMPLETE] = "POST",
 	[OP_ABORT] = "DELETE",
 	[OP_LIST_PARTS] = "GET",
+	[OP_LIST_UPLOADS] = "GET",
 	[OP_DELETE] = "DELETE",
 };
 
@@ -120,7 +121,7 @@ draft_address(struct store_draft *d)
 	const struct config_store *store = d->store;
 	bool virtual = store->kind == STORE_COS || store->addressing == ADDRESSING_VIRTUAL;
 	bool https = strncasecmp(store->endpoint, "https://", 8) == 0;
-	const char *host = store->endpoint + (https ? 8 : 7), *port = https ? ":443" : ":80";
+	const char *host = store->endpoint + (https ? 8 : 7), *port = https ? ":443" : ":80", *key;
 	size_t len, port_len = strlen(port);
 	char *authority, *p;
 
@@ -139,7 +140,8 @@ draft_address(struct store_draft *d)
 			*p = (char)(*p - 'A' + 'a');
 	d->host = authority;
 	d->origin = draft_text(d, "%s://%s", https ? "https" : "http", d->host);
-	d->sign.path = draft_text(d, "/%s%s%s", virtual ? "" : d->call->bucket, virtual ? "" : "/", d->call->key);
+	key = d->call->op == OP_LIST_UPLOADS ? "" : d->call->key;
+	d->sign.path = draft_text(d, "/%s%s%s", virtual ? "" : d->call->bucket, virtual || *key == '\0' ? "" : "/", key);
 	return d->origin == NULL || d->sign.path == NULL ? -1 : 0;
 }
 
@@ -163,6 +165,12 @@ draft_parameters(struct store_draft *d)
 		    (call->part_marker > 0 && draft_query(d, "part-number-marker", number) == -1))
 			return -1;
 		return draft_query(d, "uploadId", call->upload_id);
+	case OP_LIST_UPLOADS:
+		number = draft_text(d, "%d", S3XML_UPLOADS_MAX);
+		if (number == NULL || draft_query(d, "max-uploads", number) == -1 ||
+		    draft_query(d, "prefix", call->key) == -1)
+			return -1;
+		return draft_query(d, "uploads", "");
 	case OP_COMPLETE:
 	case OP_ABORT:
 		return draft_query(d, "uploadId", call->upload_id);

@@ -3,7 +3,8 @@
  * Pure: no I/O, no libcurl handle but header lists; http.c does the sending.  Files are file.c's.
  *
  * Protocol sources: AWS S3 API reference; Ceph "S3 API"; COS API documents 436/7749 (PUT), 7746 (Initiate), 7750 (Part), 7742
- * (Complete), 7740 (Abort), 7747 (List Parts), 7745 (HEAD).
+ * (Complete), 7740 (Abort), 7747 (List Parts), 7736 (List Multipart
+ * Uploads), 7745 (HEAD).
  */
 #ifndef WORKER_STORE_H
 #define WORKER_STORE_H
@@ -29,6 +30,7 @@ enum store_op {
 	OP_COMPLETE,
 	OP_ABORT,
 	OP_LIST_PARTS,
+	OP_LIST_UPLOADS, /* those whose keys begin with call.key */
 	OP_DELETE,
 };
 
@@ -41,7 +43,9 @@ struct object_info {
 	bool accepts_ranges;
 	bool has_crc64;
 	uint64_t crc64; /* x-cos-hash-crc64ecma */
+	int64_t date;	     /* seconds since 1970 by the server's clock */
 	int64_t retry_after; /* seconds */
+	int64_t retry_at;    /* the same, where it was said as a date */
 	char etag[S3XML_ETAG_MAX]; /* with its quotes removed, W/ kept */
 	char version[256];	   /* x-amz-version-id, x-cos-version-id */
 	char content_type[256];

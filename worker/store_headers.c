@@ -19,7 +19,9 @@ object_info_init(struct object_info *info)
 	info->range_first = -1;
 	info->range_last = -1;
 	info->content_length = -1;
+	info->date = -1;
 	info->retry_after = -1;
+	info->retry_at = -1;
 }
 
 /* Digits and nothing else, into *value; *end is what follows them. */
@@ -164,7 +166,13 @@ take_crc64(struct object_info *info, const char *value)
 	info->has_crc64 = crc64_parse(value, &info->crc64) == 0;
 }
 
-/* Seconds; the form that is a date is not worth a clock here. */
+static void
+set_retry_after(struct object_info *info, int64_t seconds)
+{
+	info->retry_after = seconds < 0 ? 0 : seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX;
+}
+
+/* Seconds or a date (RFC 9110, 10.2.3), which the answer's own Date makes independent of our clock. */
 static void
 take_retry_after(struct object_info *info, const char *value)
 {
@@ -172,7 +180,17 @@ take_retry_after(struct object_info *info, const char *value)
 	int64_t n;
 
 	if (parse_digits(value, &n, &end) == 0 && *end == '\0')
-		info->retry_after = n < RETRY_AFTER_MAX ? n : RETRY_AFTER_MAX;
+		set_retry_after(info, n);
+	else if ((info->retry_at = curl_getdate(value, NULL)) != -1 && info->date != -1)
+		set_retry_after(info, info->retry_at - info->date);
+}
+
+static void
+take_date(struct object_info *info, const char *value)
+{
+	info->date = curl_getdate(value, NULL);
+	if (info->date != -1 && info->retry_at != -1)
+		set_retry_after(info, info->retry_at - info->date);
 }
 
 #define TAKE_TEXT(field)                                                                            \
@@ -199,6 +217,7 @@ static const struct {
 	{ "x-cos-hash-crc64ecma", take_crc64 },
 	{ "x-amz-version-id", take_version },
 	{ "x-cos-version-id", take_version },
+	{ "date", take_date },
 	{ "retry-after", take_retry_after },
 	{ "content-type", take_content_type },
 	{ "cache-control", take_cache_control },

@@ -114,6 +114,7 @@ stream_send(struct stream *s, int number, int64_t offset, int64_t size)
 	for (;;) {
 		failure_init(&s->t->failure);
 		s->ring.out = out;
+		s->t->puts++;
 		writer_begin(&s->writer, number, offset, size, clock_ms());
 		s->writer.sure = true;
 		if (loop_wait(s->t->w, stream_is_sent, s, 0) == -1)
@@ -171,11 +172,12 @@ stream_small(struct stream *s, int64_t size)
 
 	t->size = size;
 	t->nparts = 1;
+	t->multipart = t->target.is_file;
 	if (stream_check_size(t) == -1 || upload_begin(t) == -1)
 		return -1;
 	transfer_log_start(t);
 	if (stream_send(s, 0, 0, size) == -1)
-		return target_is_taken(t, &t->failure) ? target_exists(t) : -1;
+		return target_is_taken(t, &t->failure) ? target_meet(t) : -1;
 	parts_take(t, 1, s->writer.crc64, s->writer.etag);
 	t->has_server_crc64 = s->writer.has_server_crc64;
 	return 0;

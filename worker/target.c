@@ -76,6 +76,16 @@ target_exists(struct transfer *t)
 	return failure_set(&t->failure, CLASS_PERMANENT, "destination exists");
 }
 
+int
+target_meet(struct transfer *t)
+{
+	/* an earlier PUT of ours, perhaps, whose answer was lost: the next attempt compares */
+	if (t->puts > 1)
+		return failure_set(&t->failure, CLASS_TRANSIENT,
+		    "destination exists, and may be what an earlier PUT without an answer has made");
+	return target_exists(t);
+}
+
 bool
 target_is_taken(const struct transfer *t, const struct failure *f)
 {
@@ -97,6 +107,17 @@ target_look_file(struct transfer *t, bool *there)
 	return rc == -1 ? -1 : 0;
 }
 
+/*
+ * What is there may be an earlier attempt's own, which died before it could say so.  If the size is right it is sent again, and what
+ * Complete says of it is held against the sums of all that was sent.
+ */
+static bool
+target_is_doubtful(const struct transfer *t, const struct object_info *info)
+{
+	return t->task->claim > 1 && t->size > 0 && info->size == t->size &&
+	    t->size <= t->w->setup->config.worker.part_size;
+}
+
 static int
 target_look_object(struct transfer *t, bool *there)
 {
@@ -105,7 +126,8 @@ target_look_object(struct transfer *t, bool *there)
 
 	target_prepare(t, &r, OP_HEAD);
 	rc = http_call(t->w, &r, &t->failure);
-	*there = rc == 0;
+	t->doubtful = rc == 0 && target_is_doubtful(t, &r.info);
+	*there = rc == 0 && !t->doubtful;
 	if (rc == -1 && r.status == 404) {
 		failure_init(&t->failure);
 		rc = 0;

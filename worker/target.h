@@ -18,6 +18,9 @@ int target_look(struct transfer *t, bool maybe_ours);
 /* The headers and metadata of the new object, from the source's and the task's. */
 void target_describe(struct transfer *t);
 
+/* A conditional PUT of the whole object was refused because of what is there.  Returns 0 (skipped), or -1. */
+int target_meet(struct transfer *t);
+
 /* True if the failure of a PUT or Complete says that somebody else's object is there, and if_exists forbids to replace it. */
 bool target_is_taken(const struct transfer *t, const struct failure *f);
 

@@ -62,7 +62,7 @@ transfer_move(struct transfer *t)
 	if (parts_move(t) == 0)
 		return 0;
 	if (!t->multipart && target_is_taken(t, &t->failure))
-		return target_exists(t);
+		return target_meet(t);
 	return -1;
 }
 
@@ -149,25 +149,14 @@ transfer_settled(struct transfer *t, enum checkpoint_owner owner, enum task_resu
 	return TASK_STALE;
 }
 
-/* A temporary file that no checkpoint names. */
-static void
-transfer_remove_temp(struct transfer *t)
-{
-	struct failure f;
-
-	failure_init(&f);
-	if (t->target.is_file && !t->multipart && t->target.file.dir != -1 && file_abort(&t->target.file, &f) == -1)
-		log_warn("task %" PRId64 ": %s", t->task->id, f.text);
-}
-
 /* The row is cancelled and still carries our claim: nobody else will clean up. */
 static enum task_result
 transfer_cancelled(struct transfer *t)
 {
-	const char *id = t->upload_id[0] != '\0' ? t->upload_id : t->checkpoint.found && t->checkpoint.same_destination ?
-	    t->checkpoint.upload_id : "";
+	const struct checkpoint *c = &t->checkpoint;
+	const char *id = t->upload_id[0] != '\0' ? t->upload_id :
+	    c->found && c->initiated && c->same_destination && c->same_host ? c->upload_id : "";
 
-	transfer_remove_temp(t);
 	if (id[0] != '\0' && upload_abort_now(t, id, clock_ms() + TRANSFER_ABORT_MS) == 0)
 		checkpoint_forget_cancelled(t, id);
 	log_info("task %" PRId64 " cancelled", t->task->id);
@@ -188,8 +177,7 @@ transfer_interrupted(struct transfer *t)
 		w->stale = owner == OWNER_OTHER || (w->stale && owner == OWNER_UNKNOWN);
 	}
 	if (!w->stale) {
-		transfer_remove_temp(t);
-		owner = checkpoint_release(t);
+			owner = checkpoint_release(t);
 		if (owner == OWNER_US)
 			log_info("task %" PRId64 " handed back at %" PRId64 " of %" PRId64 " bytes", t->task->id, t->bytes_done,
 			    t->size);
@@ -206,7 +194,6 @@ transfer_failed(struct transfer *t, int64_t peak)
 	bool retry = task_class_retries(t->failure.class) && t->task->attempt + 1 < t->task->max_attempts;
 	struct failure told = t->failure;
 
-	transfer_remove_temp(t);
 	if (t->spoiled)
 		target_remove_spoiled(t);
 	if (!retry || told.class == CLASS_SOURCE_CHANGED || t->rotten) {

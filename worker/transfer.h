@@ -44,6 +44,7 @@ struct target {
 /* The checkpoint as the database has it. */
 struct checkpoint {
 	bool found;
+	bool initiated; /* false: whether there is an upload behind it is not known */
 	bool completing;
 	bool same_destination;
 	bool same_host; /* of a temporary file; true for all else */
@@ -68,7 +69,7 @@ struct transfer {
 	int64_t size;	/* while streaming: of what has come so far */
 	bool streaming; /* the source does not say how much there will be */
 	int64_t part_size;
-	int nparts; /* 1: one PUT, unless upload_id is set */
+	int nparts; /* 1: one PUT, unless multipart */
 	int streams;
 	bool multipart;
 	struct part *parts;
@@ -85,6 +86,8 @@ struct transfer {
 	int64_t moved_at;
 	int64_t rate;
 
+	int puts;      /* of the whole object, begun in this attempt */
+	bool doubtful; /* what is at the destination may be what an earlier attempt has put there */
 	bool skipped;
 	bool rotten;	   /* what is there of the upload is not to be built upon */
 	bool spoiled;	   /* a single PUT made an object that is not what was sent; its ETag is in etag */

@@ -2,6 +2,7 @@
  * Uploads.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -42,24 +43,25 @@ int
 upload_drop(struct transfer *t)
 {
 	char id[S3XML_UPLOAD_ID_MAX];
-	bool here = !t->checkpoint.found || (t->checkpoint.same_destination && t->checkpoint.same_host);
+	const struct checkpoint *c = &t->checkpoint;
+	bool here = !c->found || (c->initiated && c->same_destination && c->same_host);
 
-	strlcpy(id, t->upload_id[0] != '\0' ? t->upload_id : t->checkpoint.found ? t->checkpoint.upload_id : "",
-	    sizeof(id));
+	strlcpy(id, t->upload_id[0] != '\0' ? t->upload_id : c->found ? c->upload_id : "", sizeof(id));
 	t->upload_id[0] = '\0';
 	t->checkpoint.found = false;
 	if (id[0] == '\0')
 		return 0;
 	if (checkpoint_abandon(t, id) == -1)
 		return -1;
-	/* one for another destination, or a file of another host, is the reaper's, who goes by its row */
+	/* one for another destination, a file of another host, one of unknown id: the reaper's, who goes by its row */
 	if (!here || upload_abort_now(t, id, clock_ms() + UPLOAD_ABORT_MS) == -1)
 		return 0;
 	return checkpoint_forget(t, id);
 }
 
+/* *begun: there is an upload by now, or may be. */
 static int
-upload_initiate(struct transfer *t)
+upload_initiate(struct transfer *t, bool *begun)
 {
 	struct http_request r;
 	int rc;
@@ -68,6 +70,7 @@ upload_initiate(struct transfer *t)
 	r.call.info = &t->target.info;
 	r.call.storage_class = t->task->storage_class;
 	rc = http_call(t->w, &r, &t->failure);
+	*begun = !http_is_refusal(&r);
 	if (rc == 0 && (r.xml.root != S3XML_INITIATE || r.xml.upload_id[0] == '\0'))
 		rc = http_failure(&r, &t->failure, CLASS_TRANSIENT, "the answer names no upload");
 	if (rc == 0)
@@ -76,23 +79,43 @@ upload_initiate(struct transfer *t)
 	return rc;
 }
 
+static int
+upload_begin_object(struct transfer *t)
+{
+	char intent[48];
+	bool begun;
+
+	snprintf(intent, sizeof(intent), "intent of claim %" PRId64, t->task->claim);
+	if (checkpoint_begin(t, intent, false) == -1)
+		return -1;
+	if (upload_initiate(t, &begun) == 0)
+		return checkpoint_initiated(t, intent);
+	/* what may have been begun is left for the reaper to find */
+	if (!begun) {
+		struct failure told = t->failure;
+
+		if (checkpoint_forget(t, intent) == 0)
+			t->failure = told;
+	}
+	return -1;
+}
+
+static int
+upload_begin_file(struct transfer *t)
+{
+	file_name_temp(&t->target.file, t->task->id, t->task->claim);
+	strlcpy(t->upload_id, t->target.file.temp, sizeof(t->upload_id));
+	if (checkpoint_begin(t, t->upload_id, true) == -1)
+		return -1;
+	return file_create_temp(&t->target.file, &t->failure);
+}
+
 int
 upload_begin(struct transfer *t)
 {
-	struct file *file = &t->target.file;
-
-	if (t->target.is_file) {
-		if (file_create_temp(file, t->task->id, t->task->claim, &t->failure) == -1)
-			return -1;
-		if (!t->multipart)
-			return 0;
-		strlcpy(t->upload_id, file->temp, sizeof(t->upload_id));
-	} else if (!t->multipart) {
-		return 0;
-	} else if (upload_initiate(t) == -1) {
-		return -1;
-	}
-	return checkpoint_begin(t);
+	if (t->target.is_file)
+		return upload_begin_file(t);
+	return t->multipart ? upload_begin_object(t) : 0;
 }
 
 /* A part of the table: kept in mind; what it is worth, ListParts says. */
@@ -197,8 +220,9 @@ upload_is_good(const struct transfer *t)
 	const struct checkpoint *c = &t->checkpoint;
 	const struct store_limits *limits = store_limits(t->target.store->conf.kind);
 
-	return c->found && c->same_destination && source_is_same(&t->source, c->source_size, c->source_etag) &&
-	    c->part_size > 0 && t->size > 0 && (t->size - 1) / c->part_size < limits->parts_max;
+	return c->found && c->initiated && c->same_destination &&
+	    source_is_same(&t->source, c->source_size, c->source_etag) && c->part_size > 0 &&
+	    (t->size == 0 || (t->size - 1) / c->part_size < limits->parts_max);
 }
 
 /* Returns 0, with the upload taken up if t->upload_id is set. */
@@ -238,8 +262,8 @@ upload_open(struct transfer *t, bool *completed)
 		if (upload_resume(t, completed) == -1)
 			return -1;
 	} else if (t->checkpoint.found) {
-		log_info("task %" PRId64 ": the upload that was begun is of no use (source or destination changed)",
-		    t->task->id);
+		log_info("task %" PRId64 ": the upload that was begun is of no use (%s)", t->task->id,
+		    t->checkpoint.initiated ? "source or destination changed" : "its id is not known");
 		if (upload_drop(t) == -1)
 			return -1;
 	}

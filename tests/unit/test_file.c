@@ -94,14 +94,16 @@ test_whole_or_not(void)
 	failure_init(&f);
 	file_init(&file);
 	is_int(file_open_dir(&file, &store, "a/b/c/target", true, &f), 0, "parents are made %s", f.text);
-	is_int(file_create_temp(&file, 42, 7, &f), 0, "a temporary file is made beside the target");
+	file_name_temp(&file, 42, 7);
+	is_int(file_create_temp(&file, &f), 0, "a temporary file is made beside the target");
 	is_int(access("root/a/b/c/.ferry-42-7.tmp", F_OK), 0, "under its name");
 	is_int(file_write(&file, "hello", 5, 0, &f), 0, "and written");
 	is_int(access("root/a/b/c/target", F_OK), -1, "the target is not there yet");
 	is_int(file_commit(&file, false, &exists, &f), 0, "it is given its name");
 	ok(!exists && stat("root/a/b/c/target", &st) == 0 && st.st_size == 5, "and is there, whole");
 
-	is_int(file_create_temp(&file, 42, 8, &f), 0, "another one");
+	file_name_temp(&file, 42, 8);
+	is_int(file_create_temp(&file, &f), 0, "another one");
 	is_int(file_commit(&file, false, &exists, &f), 0, "does not replace it");
 	ok(exists && stat("root/a/b/c/target", &st) == 0 && st.st_size == 5, "and says so");
 	is_int(file_abort(&file, &f), 0, "it is removed");
