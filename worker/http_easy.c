@@ -126,6 +126,17 @@ http_easy_timeout(const struct http_request *r, const struct config_worker *conf
 	return (long)(conf->stall_timeout_ms + conf->connect_timeout_ms);
 }
 
+/*
+ * When a kept connection ends before the first byte of an answer, libcurl sends the request again of its own accord.  What is not
+ * to happen twice unnoticed therefore gets a new connection: Initiate, and a conditional PUT that has no body to be sent again.
+ */
+static bool
+http_is_once_only(const struct http_request *r)
+{
+	return r->call.op == OP_INITIATE ||
+	    (r->call.op == OP_PUT && r->call.if_none_match_any && r->call.content_length == 0);
+}
+
 void
 http_easy_set(struct http_request *r, const struct config_worker *conf)
 {
@@ -148,6 +159,7 @@ http_easy_set(struct http_request *r, const struct config_worker *conf)
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)HTTP_KEPT_SECONDS);
+	curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, http_is_once_only(r) ? 1L : 0L);
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)conf->connect_timeout_ms);
 	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, http_easy_timeout(r, conf));
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, r->role == HTTP_READER ? recv_buffer : (long)HTTP_CONTROL_BUFFER);

@@ -242,6 +242,39 @@ test_1001_parts(void)
 	free(doc);
 }
 
+#define UPLOADS(inner) "<ListMultipartUploadsResult><Bucket>b</Bucket><Prefix>k</Prefix>" inner "</ListMultipartUploadsResult>"
+#define UPLOAD(key, id, at) "<Upload><Key>" key "</Key><UploadId>" id "</UploadId><Initiator><ID>x</ID></Initiator>" \
+	"<Owner><DisplayName>o</DisplayName></Owner><StorageClass>STANDARD</StorageClass><Initiated>" at "</Initiated></Upload>"
+
+static void
+test_uploads(void)
+{
+	static char many[101 * 256 + 128];
+	struct s3xml x;
+
+	is_int(read_text(&x, DECLARATION UPLOADS("<IsTruncated>false</IsTruncated>"
+	    UPLOAD("k&amp; ", "u.1", "2026-11-24T16:21:09.123Z") UPLOAD("k2", "u2", "2026-11-24T16:21:10Z"))), 0, "two uploads");
+	is_int(x.root, S3XML_LIST_UPLOADS, "their root");
+	is_int(x.nuploads, 2, "both");
+	is_str(x.uploads[0].key, "k& ", "a key keeps its blank");
+	is_str(x.uploads[0].id, "u.1", "an id");
+	is_int(x.uploads[0].initiated, 1795537269, "a time");
+	is_int(x.uploads[1].initiated, 1795537270, "one without a fraction");
+	s3xml_release(&x);
+	is_int(read_text(&x, UPLOADS("")), 0, "none");
+	ok(x.nuploads == 0 && !x.truncated, "and no more");
+	s3xml_release(&x);
+	refuses(UPLOADS("<Upload><Key>k</Key><UploadId>u</UploadId></Upload>"), "without", "one without a time");
+	refuses(UPLOADS(UPLOAD("k", "u", "yesterday")), "no time", "one begun yesterday");
+	refuses(UPLOADS(UPLOAD("k", "u v", "2026-11-24T16:21:10Z")), "UploadId", "an id with a blank");
+	strlcpy(many, "<ListMultipartUploadsResult>", sizeof(many));
+	for (int i = 0; i < 101; i++)
+		strlcat(many, "<Upload><Key>k</Key><UploadId>u</UploadId><Initiated>2026-11-24T16:21:10Z</Initiated></Upload>",
+		    sizeof(many));
+	strlcat(many, "</ListMultipartUploadsResult>", sizeof(many));
+	refuses(many, "more than 100", "101 uploads");
+}
+
 static void
 test_hostile(void)
 {
@@ -292,6 +325,7 @@ main(void)
 	test_list();
 	test_bad_lists();
 	test_1001_parts();
+	test_uploads();
 	test_hostile();
 	return done_testing();
 }

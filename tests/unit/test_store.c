@@ -100,6 +100,7 @@ test_operations(void)
 		{ OP_COMPLETE, "POST", "?uploadId=U" },
 		{ OP_ABORT, "DELETE", "?uploadId=U" },
 		{ OP_LIST_PARTS, "GET", "?max-parts=1000&part-number-marker=1000&uploadId=U" },
+		{ OP_LIST_UPLOADS, "GET", "?max-uploads=100&prefix=k&uploads" },
 		{ OP_DELETE, "DELETE", "" },
 	};
 	const struct config_store *const stores[] = { &ceph, &aws, &cos_store };

@@ -134,6 +134,12 @@ test_hostile(void)
 	is_str(info.etag, "W/abc", "a weak ETag stays weak");
 	take(&ceph, "ETag", "plain");
 	is_str(info.etag, "plain", "one without quotes is taken");
+	take(&ceph, "Retry-After", "Thu, 01 Dec 2026 16:00:30 GMT");
+	is_int(info.retry_after, -1, "a date that nothing can be held against");
+	take(&ceph, "Date", "Thu, 01 Dec 2026 16:00:00 GMT");
+	is_int(info.retry_after, 30, "a date is held against the answer's own");
+	take(&ceph, "Retry-After", "Thu, 01 Dec 2026 15:00:00 GMT");
+	is_int(info.retry_after, 0, "one that has passed");
 	take(&ceph, "Retry-After", "99999999");
 	is_int(info.retry_after, 86400, "a day is long enough");
 }
