@@ -10,11 +10,13 @@
 
 #include "common/clock.h"
 #include "worker/checkpoint.h"
+#include "worker/expect.h"
 #include "worker/finish.h"
 #include "worker/loop.h"
 #include "worker/memory.h"
 #include "worker/parts.h"
 #include "worker/target.h"
+#include "worker/upload.h"
 
 /* How much an answer about the destination proves. */
 enum proof { PROOF_ABSENT, PROOF_DIFFERS, PROOF_SIZE, PROOF_MD5, PROOF_CRC64 };
@@ -283,6 +285,7 @@ finish_complete(struct transfer *t, const char *body, size_t len)
 {
 	int64_t at;
 	int tries = 0, rc;
+	bool taken;
 
 	for (;;) {
 		failure_init(&t->failure);
@@ -291,12 +294,15 @@ finish_complete(struct transfer *t, const char *body, size_t len)
 			return 0;
 		if (worker_interrupted(t->w) || !finish_in_doubt(&t->failure))
 			return -1;
-		if ((rc = finish_doubt(t)) != 0) {
-			if (rc == 1)
-				failure_init(&t->failure);
-			return rc == 1 ? 0 : -1;
+		taken = target_is_taken(t, &t->failure);
+		if ((rc = finish_doubt(t)) == -1)
+			return -1;
+		if (rc == 1) {
+			failure_init(&t->failure);
+			/* what is there is an earlier attempt's: this upload has not become it */
+			return taken ? upload_drop(t) : 0;
 		}
-		if (target_is_taken(t, &t->failure))
+		if (taken)
 			return target_exists(t);
 		if (t->failure.status == 404 || strcmp(t->failure.code, "NoSuchUpload") == 0)
 			return failure_set(&t->failure, CLASS_TRANSIENT, "%s: the upload vanished, and the object is not there",
@@ -315,16 +321,11 @@ finish_complete(struct transfer *t, const char *body, size_t len)
 static int
 finish_multipart(struct transfer *t)
 {
-	const struct task *task = t->task;
-	uint64_t crc64 = parts_crc64(t);
 	char *body;
 	size_t len;
 	int rc;
 
-	if (task->has_expect_crc64 && task->expect_crc64 != crc64)
-		return failure_set(&t->failure, CLASS_PERMANENT, "the source has CRC64 %" PRIu64 ", expect_crc64 is %"
-		    PRIu64, crc64, task->expect_crc64);
-	if (checkpoint_intend(t) == -1)
+	if (expect_check(t, parts_crc64(t), &t->failure) == -1 || checkpoint_intend(t) == -1)
 		return -1;
 	body = finish_body(t, &len);
 	rc = finish_complete(t, body, len);
@@ -337,14 +338,12 @@ finish_multipart(struct transfer *t)
 static int
 finish_file(struct transfer *t)
 {
-	const struct task *task = t->task;
 	uint64_t crc64 = 0;
 	bool exists;
 
 	t->crc64 = parts_crc64(t);
-	if (task->has_expect_crc64 && task->expect_crc64 != t->crc64)
-		return failure_set(&t->failure, CLASS_PERMANENT, "the source has CRC64 %" PRIu64 ", expect_crc64 is %"
-		    PRIu64, t->crc64, task->expect_crc64);
+	if (expect_check(t, t->crc64, &t->failure) == -1)
+		return -1;
 	if (file_sync(t->w, &t->target.file, t->size, t->verify == VERIFY_CRC64 ? &crc64 : NULL, &t->failure) == -1)
 		return -1;
 	t->verified_by = store_verify_name(t->verify);
@@ -356,7 +355,7 @@ finish_file(struct transfer *t)
 	/* from here on an interruption finds either a temporary file or the whole one; the claim is asked for once more */
 	if (checkpoint_intend(t) == -1)
 		return -1;
-	if (file_commit(&t->target.file, task->if_exists == IF_EXISTS_OVERWRITE, &exists, &t->failure) == -1)
+	if (file_commit(&t->target.file, t->task->if_exists == IF_EXISTS_OVERWRITE, &exists, &t->failure) == -1)
 		return -1;
 	return exists ? target_exists(t) : 0;
 }

@@ -238,6 +238,9 @@ transfer_run(struct worker *w, struct msg_result *result)
 	failure_init(&t->failure);
 	w->transfer = t;
 	rc = transfer_steps(t);
+	/* nothing has become of what this or an earlier attempt has begun */
+	if (rc == 0 && t->skipped)
+		rc = upload_drop(t);
 	peak = memory_peak(w->setup->config.peak_file);
 
 	memset(result, 0, sizeof(*result));

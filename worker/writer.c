@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "worker/crc64.h"
+#include "worker/expect.h"
 #include "worker/memory.h"
 #include "worker/writer.h"
 
@@ -83,16 +84,11 @@ writer_count(struct writer *w, const char *buf, size_t len)
 	w->taken += (int64_t)len;
 }
 
-/* An object in one PUT is there as soon as its last byte is: so what the producer expects is held against it before. */
+/* An object in one PUT is there as soon as its last byte is: so what is expected is held against it before. */
 static int
 writer_check_expected(struct writer *w, struct failure *f)
 {
-	const struct task *task = w->t->task;
-
-	if (w->number != 0 || w->taken < w->size || !task->has_expect_crc64 || task->expect_crc64 == w->crc64)
-		return 0;
-	return failure_set(f, CLASS_PERMANENT, "the source has CRC64 %" PRIu64 ", expect_crc64 is %" PRIu64, w->crc64,
-	    task->expect_crc64);
+	return w->number != 0 || w->taken < w->size ? 0 : expect_check(w->t, w->crc64, f);
 }
 
 static ssize_t

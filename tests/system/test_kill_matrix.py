@@ -84,7 +84,7 @@ class Matrix:
         assert self.trip.bytes["source"] <= most, f"{self.trip.bytes['source']} bytes read"
         assert self.trip.bytes["dest"] <= most + 64 * 1024, f"{self.trip.bytes['dest']} bytes sent"
         if self.size > PART:
-            assert self.trip.created["dest"] <= 1, "created more than once"
+            assert len(self.trip.created["dest"]) <= 1, f"created more than once: {self.trip.created}"
         if self.db.one("SELECT count(*) FROM ferry.upload") or self.left() != ([], [], []):
             ferryctl("reap", conninfo=self.db.conninfo(), check=False)
         left = self.left()
@@ -199,6 +199,8 @@ def test_master_killed_at_points(matrix):
         os.kill(matrix.daemon.pid, 9)
         matrix.daemon.killed = True
     matrix.each("cos", sample(points, 3), kill, killed=2)
+    matrix.ready()
+    wait_until(lambda: len(matrix.daemon.leaves()) == 1, 10, "the leaves of killed masters to be removed")
 
 
 @pytest.mark.parametrize("kind", ["s3", "cos"])
@@ -216,7 +218,7 @@ def test_database_gone_at_points(matrix):
     def gone():
         threading.Thread(target=matrix.db.pg.restart, args=("immediate",)).start()
     points = matrix.record("s3")
-    matrix.each("s3", sample(points, 2), gone)
+    matrix.each("s3", sample(points[::6], 2), gone)  # the way back up takes seconds
     wait_until(matrix.db.pg.is_running, 20)
 
 

@@ -146,3 +146,60 @@ def test_a_running_tasks_upload_is_left_alone(ferryd, db, ctl, bucket, spool):
     assert ctl().stdout == "no abandoned uploads\n"
     assert db.done(task)["attempt"] == 0 and uploads(db) == 0
     bucket.delete(bucket.TARGET, "running")
+
+
+def intend(db, task, bucket, key="key", age=0):
+    """The row of a worker that was killed before it read the answer to its Initiate."""
+    record(db, task, "intent of claim 1", f"ceph://{bucket.TARGET}/{key}", initiated=False, abandoned=True)
+    db.sql("UPDATE ferry.upload SET created_at = now() - %s * interval '1 second' WHERE task = %s", (age, task))
+
+
+def begin_parts(bucket, key):
+    upload = initiate(bucket, key)
+    bucket.call("PUT", bucket.TARGET, key, query={"partNumber": "1", "uploadId": upload}, body=b"x" * 100)
+    return upload
+
+
+def test_an_upload_whose_id_was_never_read(ferryd, db, ctl, bucket):
+    """Of four at the key and one beside it, only one can be ours: the others have parts, or a row of their own."""
+    ferryd({"ceph": bucket.store()}, workers=1)
+    theirs = {begin_parts(bucket, "key"), begin_parts(bucket, "key"), initiate(bucket, "key2")}
+    running = initiate(bucket, "key")
+    task = db.put("ceph://none/none", "nowhere://x/y")
+    record(db, task, running, f"ceph://{bucket.TARGET}/key")
+    ours = initiate(bucket, "key")
+    intend(db, 1 << 40, bucket)
+    assert ours in bucket.uploads(bucket.TARGET)
+    ctl(check=False)
+    assert set(bucket.uploads(bucket.TARGET)) >= theirs and ours not in bucket.uploads(bucket.TARGET)
+    assert db.one("SELECT count(*) FROM ferry.upload WHERE NOT initiated") == 0
+
+
+def test_what_may_be_two_is_left_alone(ferryd, db, ctl, bucket):
+    ferryd({"ceph": bucket.store()}, workers=1)
+    both = {initiate(bucket, "key"), initiate(bucket, "key")}
+    intend(db, 7, bucket)
+    done = ctl(check=False)
+    assert done.returncode == 1 and "more than one upload there may be it" in done.stderr
+    assert set(bucket.uploads(bucket.TARGET)) == both
+    # once there are two that died so, it can be told
+    intend(db, 8, bucket)
+    ctl(check=False)
+    assert bucket.uploads(bucket.TARGET) == []
+
+
+def test_one_that_was_begun_much_later_is_anothers(ferryd, db, ctl, bucket):
+    ferryd({"ceph": bucket.store()}, workers=1)
+    intend(db, 7, bucket, age=3600)
+    stranger = initiate(bucket, "key")
+    assert ctl().stdout == "1 abandoned uploads aborted, 0 left\n"
+    assert bucket.uploads(bucket.TARGET) == [stranger] and uploads(db) == 0
+
+
+def test_one_that_may_still_appear_is_looked_for_again(ferryd, db, ctl, bucket):
+    ferryd({"ceph": bucket.store()}, workers=1)
+    intend(db, 7, bucket)
+    done = ctl(check=False)
+    assert done.returncode == 1 and "it may still appear" in done.stderr and uploads(db) == 1
+    initiate(bucket, "key")
+    assert ctl().returncode == 0 and bucket.uploads(bucket.TARGET) == []

@@ -28,12 +28,23 @@ class Tripwire:
     def reset(self):
         with self.lock:
             self.points, self.counts = [], collections.Counter()
-            self.bytes, self.created = collections.Counter(), collections.Counter()
+            self.bytes, self.created = collections.Counter(), collections.defaultdict(set)
             self.armed, self.fired = [], []
+            self.flip = None
 
     def arm(self, point, action=lambda: None):
         with self.lock:
             self.armed.append((point, action))
+
+    def flipped(self, name, data):
+        """data with one bit of it changed, where flip = (beginning of the name, how often) says so."""
+        with self.lock:
+            if not self.flip or not name.startswith(self.flip[0]) or self.flip[1] == 0:
+                return data
+            self.flip = (self.flip[0], self.flip[1] - 1)
+            self.fired.append(name)
+        middle = len(data) // 2
+        return data[:middle] + bytes([data[middle] ^ 0x10]) + data[middle + 1:]
 
     def name(self, name):
         with self.lock:
@@ -167,7 +178,7 @@ class HttpWire(Wire):
             if middle and sent + len(data) > length // 2:
                 middle = False
                 self.check(name, "middle")
-            out.sendall(data)
+            out.sendall(self.trip.flipped(name, data) if sent == 0 else data)
             sent += len(data)
             if count:
                 with self.trip.lock:
@@ -184,12 +195,12 @@ class HttpWire(Wire):
             if size == 0:
                 return text
 
-    def answer(self, name, op, upstream, client):
+    def answer(self, name, op, target, upstream, client):
         text, first, headers = self.head(upstream)
         status = int(first.split()[1])
         if 100 <= status < 200:
             client.sendall(text)
-            return self.answer(name, op, upstream, client)
+            return self.answer(name, op, target, upstream, client)
         empty = op == "HEAD" or status in (204, 304)
         length = 0 if empty else int(headers.get("content-length", 0))
         document = b""
@@ -197,7 +208,8 @@ class HttpWire(Wire):
             document = self.chunked(upstream) if "chunked" in headers.get("transfer-encoding", "") else upstream.exactly(length)
         if (op == "PUT" and status == 200) or (op == "Complete" and b"CompleteMultipartUploadResult" in document):
             with self.trip.lock:
-                self.trip.created[self.side] += 1
+                # a gateway may say again of the same upload that it is complete
+                self.trip.created[self.side].add(target if op == "Complete" else name)
         self.check(name, "handled")
         client.sendall(text + document)
         if op.startswith("GET"):
@@ -215,7 +227,7 @@ class HttpWire(Wire):
             self.check(name, "before")
             server.sendall(text)
             self.body(down, server, int(headers.get("content-length", 0)), name, self.side)
-            if not self.answer(name, op, up, client):
+            if not self.answer(name, op, target, up, client):
                 return
 
 
