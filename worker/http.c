@@ -193,7 +193,7 @@ http_start(struct http *http, struct http_request *r, struct failure *f)
 	char why[256];
 
 	assert(!r->active);
-	r->done = r->enough = false;
+	r->done = r->enough = r->sent = false;
 	r->status = 0;
 	r->error[0] = '\0';
 	r->header_bytes = r->document_bytes = 0;
@@ -228,8 +228,12 @@ http_reset(struct http_request *r)
 static void
 http_detach(struct http_request *r)
 {
+	long sent = 0;
+
 	if (r->easy == NULL)
 		return;
+	curl_easy_getinfo(r->easy, CURLINFO_REQUEST_SIZE, &sent);
+	r->sent = sent > 0;
 	if (r->active && r->role == HTTP_WRITER)
 		http_reset(r);
 	curl_multi_remove_handle(r->http->multi, r->easy);
@@ -275,16 +279,16 @@ http_is_done(void *arg, int64_t *wake)
 }
 
 bool
-http_is_refusal(const struct http_request *r)
+http_did_nothing(const struct http_request *r)
 {
-	return (r->status >= 300 && r->status < 500) || r->status == 503;
+	return !r->sent || (r->status >= 300 && r->status < 500) || r->status == 503;
 }
 
 /* An Initiate whose answer was lost or cannot be read may have begun an upload of which nobody knows: one is enough. */
 static bool
 http_may_repeat(const struct http_request *r)
 {
-	return r->call.op != OP_INITIATE || http_is_refusal(r);
+	return r->call.op != OP_INITIATE || http_did_nothing(r);
 }
 
 int

@@ -54,6 +54,7 @@ struct http_request {
 	/* the answer */
 	bool active;
 	bool done;
+	bool sent; /* something of it has left for the server */
 	int status;
 	struct object_info info;
 	struct s3xml xml;
@@ -89,8 +90,8 @@ int http_result(struct http_request *r, struct failure *f);
 /* Breaks off if still active, and frees what is left.  Harmless on a prepared or released one. */
 void http_release(struct http_request *r);
 
-/* The answer, not its lack, says that nothing was done. */
-bool http_is_refusal(const struct http_request *r);
+/* Once over: it was never sent, or the answer, not its lack, says that nothing was done. */
+bool http_did_nothing(const struct http_request *r);
 
 /* Start, wait, result. Returns 0 or -1; the caller releases. */
 int http_once(struct worker *w, struct http_request *r, struct failure *f);

@@ -177,7 +177,7 @@ transfer_interrupted(struct transfer *t)
 		w->stale = owner == OWNER_OTHER || (w->stale && owner == OWNER_UNKNOWN);
 	}
 	if (!w->stale) {
-			owner = checkpoint_release(t);
+		owner = checkpoint_release(t);
 		if (owner == OWNER_US)
 			log_info("task %" PRId64 " handed back at %" PRId64 " of %" PRId64 " bytes", t->task->id, t->bytes_done,
 			    t->size);

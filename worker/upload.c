@@ -70,7 +70,7 @@ upload_initiate(struct transfer *t, bool *begun)
 	r.call.info = &t->target.info;
 	r.call.storage_class = t->task->storage_class;
 	rc = http_call(t->w, &r, &t->failure);
-	*begun = !http_is_refusal(&r);
+	*begun = !http_did_nothing(&r);
 	if (rc == 0 && (r.xml.root != S3XML_INITIATE || r.xml.upload_id[0] == '\0'))
 		rc = http_failure(&r, &t->failure, CLASS_TRANSIENT, "the answer names no upload");
 	if (rc == 0)

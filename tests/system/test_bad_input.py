@@ -153,7 +153,9 @@ def test_bad_input(zoo, cos, name):
     assert row["finished_at"] is not None and row["crashes"] == row["ooms"] == 0
     assert cos.uploads() == [], "an upload was left behind"
     assert cos.object("target") is None, "the object is there all the same"
-    assert zoo.db.sql("SELECT * FROM ferry.upload WHERE task = %s", (row["id"],)) == []
+    # an Initiate whose answer cannot be read may have begun an upload: that is kept in mind for the reaper
+    unread = any(f["match"].get("op") == "initiate" for f in case.faults)
+    assert zoo.db.sql("SELECT * FROM ferry.upload WHERE task = %s AND NOT (%s AND NOT initiated)", (row["id"], unread)) == []
     assert zoo.daemon.workers() == zoo.workers, "a worker died"
     assert zoo.origin.flooded < 64 * MIB
 
