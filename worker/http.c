@@ -44,6 +44,7 @@ http_free(struct http *http)
 			curl_easy_cleanup(http->idle[role][i]);
 	}
 	curl_multi_cleanup(http->multi);
+	memory_free(http->sockets);
 	memory_free(http);
 }
 
@@ -54,6 +55,7 @@ http_prepare(struct http_request *r, struct store *store, enum store_op op)
 	r->store = store;
 	r->call.op = op;
 	r->call.range_last = -1;
+	r->fd = -1;
 	object_info_init(&r->info);
 	failure_init(&r->refused);
 }
@@ -180,7 +182,7 @@ size_t
 http_on_send(char *buf, size_t size, size_t n, void *arg)
 {
 	struct http_request *r = arg;
-	ssize_t got = r->on_read(r, buf, size * n);
+	ssize_t got = r->direct ? http_direct_read(r) : r->on_read(r, buf, size * n);
 
 	if (got == HTTP_READ_PAUSE)
 		return CURL_READFUNC_PAUSE;
@@ -197,6 +199,11 @@ http_start(struct http *http, struct http_request *r, struct failure *f)
 	r->status = 0;
 	r->error[0] = '\0';
 	r->header_bytes = r->document_bytes = 0;
+	r->fd = -1;
+	r->here.port = 0;
+	r->direct_sent = 0;
+	r->direct_blocked = false;
+	r->direct_state = DIRECT_SENDING;
 	object_info_init(&r->info);
 	failure_init(&r->refused);
 	r->call.now = clock_wall();
@@ -205,6 +212,7 @@ http_start(struct http *http, struct http_request *r, struct failure *f)
 		return failure_set(f, CLASS_PERMANENT, "%s: %s", r->store->conf.name, why);
 	}
 	r->http = http;
+	r->direct = r->direct && http_direct_promise(r);
 	r->easy = http_easy_take(http, r->role);
 	http_easy_set(r, &http->worker->setup->config.worker);
 	if (curl_multi_add_handle(http->multi, r->easy) != CURLM_OK)
@@ -218,9 +226,9 @@ static void
 http_reset(struct http_request *r)
 {
 	struct linger none = { .l_onoff = 1, .l_linger = 0 };
-	curl_socket_t fd = CURL_SOCKET_BAD;
+	int fd = http_socket(r);
 
-	if (curl_easy_getinfo(r->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
+	if (fd != -1)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 }
 
@@ -236,6 +244,7 @@ http_detach(struct http_request *r)
 	r->sent = sent > 0;
 	if (r->active && r->role == HTTP_WRITER)
 		http_reset(r);
+	http_direct_forget(r);
 	curl_multi_remove_handle(r->http->multi, r->easy);
 	http_easy_give(r->http, r->role, r->easy);
 	r->easy = NULL;
@@ -366,7 +375,7 @@ http_sent(const struct http_request *r)
 
 	if (r->easy != NULL)
 		curl_easy_getinfo(r->easy, CURLINFO_SIZE_UPLOAD_T, &bytes);
-	return bytes;
+	return bytes + r->direct_sent;
 }
 
 const char *
@@ -383,6 +392,7 @@ http_redirect(const struct http_request *r)
 void
 http_poll(struct http *http, struct curl_waitfd *fds, unsigned n, int timeout_ms)
 {
+	n += http_direct_wait(http, fds + n);
 	if (curl_multi_poll(http->multi, fds, n, timeout_ms, NULL) != CURLM_OK)
 		fatal(EX_SOFTWARE, "libcurl cannot wait");
 }

@@ -49,6 +49,7 @@ struct http_request {
 	const char *body;      /* COMPLETE: call.content_length bytes */
 	void *arg;
 	bool small_buffers;
+	bool direct;  /* a large body: on a connection without TLS the caller sends it with http_send(), past libcurl's buffer */
 	bool guarded; /* private addresses are refused */
 
 	/* the answer */
@@ -64,6 +65,15 @@ struct http_request {
 	struct http *http;
 	CURL *easy;
 	CURLcode result;
+	struct http_place {
+		char address[64];
+		int port;
+	} here, peer; /* the two ends of its connection */
+	int fd;		     /* the socket that http_send() uses; -1: none (yet) */
+	int direct_port;     /* of here, when fd was taken */
+	int64_t direct_sent; /* bytes */
+	bool direct_blocked; /* the loop is to wake up when the socket takes more */
+	enum { DIRECT_SENDING, DIRECT_ENDED, DIRECT_OVER } direct_state;
 	bool xml_open;
 	bool enough;
 	size_t header_bytes;
@@ -108,6 +118,18 @@ void http_unpause(struct http_request *r);
 /* Inside on_body, after the last byte that fits: the server is asked for nothing until http_unpause(), and libcurl need keep nothing. */
 void http_hold(struct http_request *r);
 
+/*
+ * A request with direct set: true once its head has left and the body is to be sent by http_send().  False for good on a
+ * connection with TLS, where on_read is asked.
+ */
+bool http_is_direct(const struct http_request *r);
+
+/* Returns how many bytes the socket has taken; if 0, the loop wakes up when it takes more. */
+size_t http_send(struct http_request *r, const char *buf, size_t len);
+
+/* No more will come: all was sent, or the connection is no good.  The answer may come from now on. */
+void http_send_end(struct http_request *r);
+
 /* Bytes that have left for the server. */
 int64_t http_sent(const struct http_request *r);
 
@@ -118,7 +140,8 @@ const char *http_redirect(const struct http_request *r);
 int http_failure(const struct http_request *r, struct failure *f, enum error_class class, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The loop's. */
+/* The loop's.  fds has room for HTTP_WAIT_MAX more than the n that are filled in. */
+#define HTTP_WAIT_MAX CONFIG_STREAMS_MAX
 void http_poll(struct http *http, struct curl_waitfd *fds, unsigned n, int timeout_ms);
 void http_perform(struct http *http);
 

@@ -3,9 +3,7 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "worker/guard.h"
 #include "worker/http_easy.h"
 #include "worker/memory.h"
 
@@ -50,36 +48,6 @@ http_easy_give(struct http *http, enum http_role role, CURL *easy)
 	http->idle[role][http->nidle[role]++] = easy;
 }
 
-static curl_socket_t
-http_on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
-{
-	struct http_request *r = arg;
-
-	(void)purpose;
-	if (r->guarded && guard_is_private(&addr->addr)) {
-		failure_set(&r->refused, CLASS_PERMANENT,
-		    "the host's address is private; private = true in the section http would allow it");
-		return CURL_SOCKET_BAD;
-	}
-	return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
-}
-
-/* A kept connection was opened for somebody else, perhaps for a store inside. */
-static int
-http_on_prereq(void *arg, char *address, char *local, int port, int local_port)
-{
-	struct http_request *r = arg;
-
-	(void)local;
-	(void)port;
-	(void)local_port;
-	if (!r->guarded || !guard_is_private_text(address))
-		return CURL_PREREQFUNC_OK;
-	failure_set(&r->refused, CLASS_PERMANENT,
-	    "the host's address is private; private = true in the section http would allow it");
-	return CURL_PREREQFUNC_ABORT;
-}
-
 static void
 http_easy_set_body(struct http_request *r)
 {
@@ -108,7 +76,8 @@ http_easy_set_body(struct http_request *r)
 	case OP_PUT:
 	case OP_UPLOAD_PART:
 		curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->call.content_length);
+		/* libcurl sees none of the bytes that are sent past it: they are promised by a header of ours */
+		curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, r->direct ? (curl_off_t)-1 : (curl_off_t)r->call.content_length);
 		curl_easy_setopt(e, CURLOPT_READFUNCTION, http_on_send);
 		curl_easy_setopt(e, CURLOPT_READDATA, r);
 		break;
@@ -141,7 +110,7 @@ void
 http_easy_set(struct http_request *r, const struct config_worker *conf)
 {
 	long recv_buffer = r->small_buffers ? HTTP_SMALL_BUFFER : WORKER_RECV_BUFFER;
-	long send_buffer = r->small_buffers ? HTTP_SMALL_BUFFER : WORKER_SEND_BUFFER;
+	long send_buffer = r->direct ? HTTP_CONTROL_BUFFER : r->small_buffers ? HTTP_SMALL_BUFFER : WORKER_SEND_BUFFER;
 	CURL *e = r->easy;
 
 	curl_easy_setopt(e, CURLOPT_PRIVATE, r);
@@ -168,10 +137,7 @@ http_easy_set(struct http_request *r, const struct config_worker *conf)
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, r);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_on_write);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, r);
-	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, http_on_socket);
-	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, r);
-	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, http_on_prereq);
-	curl_easy_setopt(e, CURLOPT_PREREQDATA, r);
+	http_socket_set(r);
 	http_easy_set_body(r);
 }
 

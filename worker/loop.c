@@ -18,7 +18,7 @@
 static void
 loop_turn(struct worker *w, int64_t wake)
 {
-	struct curl_waitfd fds[2];
+	struct curl_waitfd fds[2 + HTTP_WAIT_MAX];
 	unsigned n = 0;
 	short events;
 	int timeout;

@@ -18,7 +18,7 @@
 
 /* name resolution needs some 50 KiB of it */
 #define MEMORY_THREAD_STACK (256 << 10)
-#define MEMORY_MMAP_THRESHOLD (128 << 10)
+#define MEMORY_KEPT (32 << 20) /* buffers go back to the heap, not to the kernel: fresh pages cost more than the copies */
 
 void
 memory_exhausted(size_t size)
@@ -101,7 +101,8 @@ memory_init(void)
 	pthread_attr_t attr;
 
 	mallopt(M_ARENA_MAX, 1);
-	mallopt(M_MMAP_THRESHOLD, MEMORY_MMAP_THRESHOLD);
+	mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
+	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
 	if (pthread_attr_init(&attr) == 0) {
 		pthread_attr_setstacksize(&attr, MEMORY_THREAD_STACK);
 		pthread_setattr_default_np(&attr);

@@ -10,7 +10,7 @@
 
 /*
  * First of all, before any library allocates: hands libcurl and libcrypto allocators that never return NULL, keeps the
- * heap in one arena, large blocks out of it, and thread stacks (the resolver's) small, since RLIMIT_DATA counts them.
+ * heap in one arena and what was freed for the next part, and thread stacks (the resolver's) small, since RLIMIT_DATA counts them.
  */
 void memory_init(void);
 

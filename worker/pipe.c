@@ -132,6 +132,12 @@ pipe_run(struct pipe *p, int64_t now, int64_t *wake)
 		*wake = now;
 		return;
 	}
+	/* what the writer took may be the room that the reader waits for */
+	if (p->reader.paused && reader_run(&p->reader, now, wake, &f) == -1) {
+		pipe_retry(p, &f, true, now);
+		*wake = now;
+		return;
+	}
 	if (p->writer.done)
 		p->state = PIPE_DONE;
 	else

@@ -14,6 +14,7 @@
 
 #define WRITER_GATE (16 << 10)	 /* bytes held back until the reader is sure */
 #define WRITER_CHUNK (256 << 10) /* worth waking up for */
+#define WRITER_DIRECT (256 << 10) /* bodies from so many bytes on go past libcurl */
 #define WRITER_PUSH (1 << 20)	 /* of a file, to the disk at once */
 #define WRITER_SMALL_CHUNK (64 << 10)
 
@@ -54,7 +55,7 @@ writer_begin(struct writer *w, int number, int64_t offset, int64_t size, int64_t
 	w->number = number;
 	w->offset = offset;
 	w->size = size;
-	w->taken = w->moved = w->pushed = 0;
+	w->taken = w->counted = w->moved = w->pushed = 0;
 	w->moved_at = now;
 	w->sure = w->done = w->has_server_crc64 = false;
 	w->crc64 = 0;
@@ -81,14 +82,14 @@ writer_count(struct writer *w, const char *buf, size_t len)
 	w->crc64 = crc64_update(w->crc64, buf, len);
 	if (w->md5 != NULL && EVP_DigestUpdate(w->md5, buf, len) != 1)
 		memory_exhausted(1);
-	w->taken += (int64_t)len;
+	w->counted += (int64_t)len;
 }
 
 /* An object in one PUT is there as soon as its last byte is: so what is expected is held against it before. */
 static int
 writer_check_expected(struct writer *w, struct failure *f)
 {
-	return w->number != 0 || w->taken < w->size ? 0 : expect_check(w->t, w->crc64, f);
+	return w->number != 0 || w->counted < w->size ? 0 : expect_check(w->t, w->crc64, f);
 }
 
 static ssize_t
@@ -105,6 +106,7 @@ writer_on_read(struct http_request *put, char *buf, size_t max)
 	}
 	n = rate_portion(&put->store->rate, n > max ? max : n);
 	ring_read(w->ring, buf, n);
+	w->taken += (int64_t)n;
 	writer_count(w, buf, n);
 	rate_spend(&put->store->rate, (int64_t)n);
 	if (writer_check_expected(w, &put->refused) == -1)
@@ -122,6 +124,7 @@ writer_start(struct writer *w, int64_t now, struct failure *f)
 	put->role = HTTP_WRITER;
 	put->small_buffers = w->small;
 	put->on_read = writer_on_read;
+	put->direct = w->size >= WRITER_DIRECT;
 	put->arg = w;
 	put->call.bucket = target->bucket;
 	put->call.key = target->key;
@@ -247,6 +250,7 @@ writer_run_file(struct writer *w, int64_t now, int64_t *wake, struct failure *f)
 			return -1;
 		rate_spend(rate, (int64_t)len);
 		writer_count(w, at, len);
+		w->taken += (int64_t)len;
 		ring_consume(w->ring, len);
 		w->moved_at = now;
 		*wake = now;
@@ -255,6 +259,55 @@ writer_run_file(struct writer *w, int64_t now, int64_t *wake, struct failure *f)
 	w->done = w->taken == w->size && w->sure;
 	if (w->done && w->pushed > 0)
 		file_drop(&w->t->target.file, w->offset + w->pushed - WRITER_PUSH, w->size - w->pushed + WRITER_PUSH);
+	return 0;
+}
+
+/* The next run of bytes in the ring that may leave it, no longer than rates allow at once; counted. */
+static char *
+writer_next(struct writer *w, size_t *len)
+{
+	size_t available = writer_available(w);
+	char *at = ring_peek(w->ring, len);
+	int64_t ahead;
+
+	if (*len > available)
+		*len = available;
+	*len = rate_portion(&w->put.store->rate, *len);
+	/* what the socket did not take last time is counted already */
+	ahead = w->counted - w->taken;
+	if (ahead < (int64_t)*len)
+		writer_count(w, at + ahead, *len - (size_t)ahead);
+	return at;
+}
+
+/* Straight from the ring into the socket. */
+static int
+writer_run_direct(struct writer *w, int64_t now, int64_t *wake, size_t chunk, struct failure *f)
+{
+	int64_t due;
+	size_t len, sent;
+	char *at;
+
+	while (w->taken < w->size && http_is_direct(&w->put)) {
+		if (writer_available(w) < chunk && !w->sure)
+			return 0;
+		if ((due = rate_wait(&w->put.store->rate, now)) != 0) {
+			w->moved_at = now;
+			*wake = clock_earlier(*wake, due);
+			return 0;
+		}
+		at = writer_next(w, &len);
+		if (writer_check_expected(w, f) == -1)
+			return -1;
+		if ((sent = http_send(&w->put, at, len)) == 0)
+			return 0;
+		ring_consume(w->ring, sent);
+		w->taken += (int64_t)sent;
+		rate_spend(&w->put.store->rate, (int64_t)sent);
+		w->moved_at = now;
+	}
+	if (http_is_direct(&w->put))
+		http_send_end(&w->put);
 	return 0;
 }
 
@@ -284,6 +337,8 @@ writer_run(struct writer *w, int64_t now, int64_t *wake, struct failure *f)
 		return writer_finish(w, f);
 	if (w->sending)
 		writer_watch(w, now);
+	if (w->sending && http_is_direct(&w->put))
+		return writer_run_direct(w, now, wake, chunk, f);
 	if (w->sending && !w->paused)
 		return 0;
 	if (available < chunk && !w->sure)

@@ -31,6 +31,7 @@ struct writer {
 	int64_t offset;
 	int64_t size;
 	int64_t taken; /* out of the ring */
+	int64_t counted; /* in the checksums; those that follow taken are still in the ring */
 	int64_t pushed; /* a file: on its way to the disk */
 	int64_t moved; /* http_sent() of late */
 	int64_t moved_at;
