@@ -22,17 +22,18 @@ GIB = 1 << 30
 class Server:
     """A server of the benchmark as a process; ends with the block."""
 
-    def __init__(self, command, port):
-        self.port, self.process = port, subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    def __init__(self, command, port, address="127.0.0.1"):
+        self.port, self.address, self.process = port, address, subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_until(lambda: self._answers(), 10, f"{command[0]} to listen")
 
     def _answers(self):
+        assert self.process.poll() is None, f"{self.process.args} ended"
         with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
+            return s.connect_ex((self.address, self.port)) == 0
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     def request(self, method, path):
         with urllib.request.urlopen(urllib.request.Request(f"{self.url}/{path}", method=method)) as answer:
@@ -61,13 +62,31 @@ class Server:
         self.process.wait()
 
 
-def void(*options):
-    port = free_port()
-    return Server([f"{BUILD}/tests/void", "-p", str(port), *options], port)
+# aws-c-s3 of this age knows no port but 80: other loopback addresses for it, where that is free
+SOURCE_80, SINK_80 = "127.0.80.1", "127.0.80.2"
 
 
-def nginx(scratch, document_root, upstream=None):
-    """Serves files from memory; with an upstream, ends TLS in front of it and passes everything on unbuffered."""
+def port_80_is_free(*addresses):
+    try:
+        for address in addresses:
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind((address, 80))
+        return True
+    except OSError:
+        return False
+
+
+def void(*options, address="127.0.0.1", port=None):
+    port = port or free_port()
+    return Server([f"{BUILD}/tests/void", "-a", address, "-p", str(port), *options], port, address)
+
+
+def nginx(scratch, document_root, upstream=None, also=None):
+    """
+    Serves files from memory, from one more address (HOST:PORT) too; with an upstream, ends TLS in front of it and passes
+    everything on unbuffered.
+    """
     port = free_port()
     tls = ""
     if upstream:
@@ -83,7 +102,8 @@ def nginx(scratch, document_root, upstream=None):
         f.write(f"daemon off; worker_processes 2; pid {scratch}/nginx-{port}.pid; error_log /dev/null; events {{}} "
                 f"http {{ access_log off; sendfile on; client_max_body_size 0; keepalive_requests 1000000; client_body_temp_path "
                 f"{scratch}/body-{port}; proxy_temp_path {scratch}/proxy-{port}; {tls} "
-                f"server {{ listen 127.0.0.1:{port}{' ssl' if upstream else ''}; {where} }} }}\n")
+                f"server {{ listen 127.0.0.1:{port}{' ssl' if upstream else ''}; "
+                f"{f'listen {also};' if also else ''} {where} }} }}\n")
     return Server(["/usr/sbin/nginx", "-c", f"{scratch}/nginx-{port}.conf"], port)
 
 
@@ -139,7 +159,9 @@ class Bench:
         row = daemon.database.done(daemon.database.put(source, f"outside://{BUCKET}/object-{self.n}-{begin}"), timeout=600)
         wall = time.monotonic() - begin
         assert row["bytes_done"] == size, row
-        return Cost(tree_cpu(daemon.pid) - before, wall, row["peak_memory"]), row
+        failed = daemon.log("failed|killed|left")
+        fault = f"not at the first attempt: {failed[0]}" if row["attempt"] or failed else None
+        return Cost(tree_cpu(daemon.pid) - before, wall, row["peak_memory"], fault), row
 
 
 def table(title, header, rows):

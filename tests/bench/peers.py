@@ -67,6 +67,16 @@ def rclone_env(scratch, **endpoints):
     return env
 
 
+def throwing_away(path, run):
+    """run, and the file that it leaves is removed after each."""
+    def wrapped():
+        cost = run()
+        if os.path.exists(path):
+            os.unlink(path)
+        return cost
+    return wrapped
+
+
 def large(source, sink, md5_sink, size, shm):
     """
     Of one object of size bytes at source/bench/object, also shm/bench/object, into sink: yields its name, a reason why not or
@@ -76,22 +86,10 @@ def large(source, sink, md5_sink, size, shm):
     get, aws = ["curl", "-sS", "-f", url], {**AWS, "HOME": shm}
     rclone, python = rclone_env(shm, src=source.url, sink=sink.url), absent_modules("boto3", "requests")
 
-    def throwing_away(run):
-        def wrapped():
-            cost = run()
-            if os.path.exists(scratch):
-                os.unlink(scratch)
-            return cost
-        return wrapped
-
     yield "curl GET only", None, sink, 0, lambda: measure(["curl", "-sS", "-f", "-o", "/dev/null", url])
     yield "curl PUT only", None, sink, size, lambda: measure([*PUT, "-T", local, f"{sink.url}/bench/curl-put"])
     yield "curl \\| curl", None, sink, size, lambda: measure([get, [*PUT, "-T", "-", "-H", f"Content-Length: {size}", "-H",
         "Transfer-Encoding:", f"{sink.url}/bench/curl-pipe"]])
-    for name, tuning in (("aws-c-s3 through a file in memory, defaults", []),
-                         ("aws-c-s3, 1 thread, 2 Gbit/s, parts of 16 MiB", ["1", "2", "16"])):
-        yield name, absent_modules("awscrt.s3"), sink, size, throwing_away(lambda tuning=tuning: measure(["/usr/bin/python3",
-            f"{HERE}/awscrt_copy.py", f"127.0.0.1:{source.port},127.0.0.1:{sink.port}", scratch, *tuning], aws))
     yield "rclone copyurl", absent("rclone"), sink, size, lambda: measure(
         ["rclone", "copyurl", url, "sink:bench/rclone-url", "--s3-no-check-bucket"], rclone)
     yield "rclone copyto, S3 to S3", absent("rclone"), sink, size, lambda: measure(
@@ -108,8 +106,18 @@ def large(source, sink, md5_sink, size, shm):
         ["s3cmd", "--no-ssl", f"--host=127.0.0.1:{md5_sink.port}", f"--host-bucket=127.0.0.1:{md5_sink.port}", "--quiet",
          "--access_key=bench", "--secret_key=benchsecret", "put", "-", "s3://bench/s3cmd"]], {"HOME": shm})
     for name, code in (("requests, 512 KiB chunks to a file; boto3", CHUNKED), ("requests in one piece; boto3", WHOLE)):
-        yield name, python, sink, size, throwing_away(lambda code=code: measure(
+        yield name, python, sink, size, throwing_away(scratch, lambda code=code: measure(
             ["/usr/bin/python3", "-c", code, url, sink.url, scratch], aws))
+
+
+def awscrt(source, sink, size, shm):
+    """aws-c-s3, where its port is free: from address source into sink, through a file in memory.  As large()."""
+    why_not = absent_modules("awscrt.s3") or (None if sink else "needs port 80 of two loopback addresses")
+    for name, tuning in (("aws-c-s3 GET to a file in memory, PUT; defaults", []), ("the same, 1 thread, 1 Gbit/s", ["1", "1", "8"]),
+                         ("the same, 2 threads, 5 Gbit/s, parts of 16 MiB", ["2", "5", "16"])):
+        yield name, why_not, sink, size, throwing_away(f"{shm}/scratch", lambda tuning=tuning: measure(
+            ["/usr/bin/python3", f"{HERE}/awscrt_copy.py", f"{source},{sink.address}", f"{shm}/scratch", *tuning],
+            {**AWS, "HOME": shm}))
 
 
 def curl_tls(source, sink, tls, certificate, shm, size):

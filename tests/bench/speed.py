@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 import peers
-from bench import GIB, Turns, nginx, ratio, table, void
+from bench import GIB, SINK_80, SOURCE_80, Turns, nginx, port_80_is_free, ratio, table, void
 from cost import MIB
 
 HEADER = ("client", "CPU s / GiB", "of curl GET + PUT", "peak memory", "MiB/s", "")
@@ -51,8 +51,8 @@ def ferryd(bench, turns, name, sink, how, url, size):
     turns.add(name, cost, notes[0])
 
 
-def turn(bench, turns, size, shm, source, sink, md5_sink, tls):
-    clients = [*peers.large(source, sink, md5_sink, size, shm),
+def turn(bench, turns, size, shm, source, sink, md5_sink, tls, sink_80):
+    clients = [*peers.large(source, sink, md5_sink, size, shm), *peers.awscrt(SOURCE_80, sink_80, size, shm),
                peers.curl_tls(source, sink, tls, f"{bench.scratch}/tls.crt", shm, size)]
     for name, why_not, to, arrives, run in clients:
         if why_not:
@@ -65,10 +65,13 @@ def turn(bench, turns, size, shm, source, sink, md5_sink, tls):
 
 def speed(bench, options):
     size, turns = options.size * MIB, Turns()
-    with in_memory(options.size) as shm, nginx(bench.scratch, shm) as source, void() as sink, void("-m") as md5_sink, \
-            nginx(bench.scratch, None, sink.port) as tls:
+    with_80 = port_80_is_free(SOURCE_80, SINK_80)
+    with in_memory(options.size) as shm, void() as sink, void("-m") as md5_sink, \
+            nginx(bench.scratch, shm, also=f"{SOURCE_80}:80" if with_80 else None) as source, \
+            nginx(bench.scratch, None, sink.port) as tls, \
+            void(address=SINK_80, port=80) if with_80 else contextlib.nullcontext() as sink_80:
         for _ in range(options.runs):
-            turn(bench, turns, size, shm, source, sink, md5_sink, tls)
+            turn(bench, turns, size, shm, source, sink, md5_sink, tls, sink_80)
     get, put, put_tls = (turns.median(f"curl {what}", "cpu") for what in ("GET only", "PUT only", "PUT only, TLS"))
 
     def cells(name):

@@ -28,6 +28,7 @@ struct request {
 	char query[4096];
 	int64_t length;	     /* Content-Length */
 	bool chunked;
+	bool cos; /* signed as COS has it: only then the answer states a CRC64, as no S3 does */
 	int64_t first, last; /* Range; first -1 if none */
 };
 
@@ -61,6 +62,8 @@ const char *request_query(const struct request *r, const char *key, char *buf, s
 int64_t request_number(const struct request *r, const char *key, int64_t otherwise);
 /* Reads the body to its end.  body may be NULL: then it is neither summed up nor counted. */
 int request_body(struct request *r, struct body *body);
+/* The lines that say what was put: ETag, and the CRC64 to those who know it. */
+void sums_headers(const struct request *r, const char *etag, uint64_t crc, char *buf, size_t size);
 /* headers: whole lines, each with its CRLF. */
 int answer(struct request *r, int status, const char *headers, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 int answer_long(struct request *r, const char *text, size_t len);

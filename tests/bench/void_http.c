@@ -99,6 +99,15 @@ answer_long(struct request *r, const char *text, size_t len)
 	return answer_whole(r, 200, "Content-Type: application/xml\r\n", text, len, (int64_t)len);
 }
 
+void
+sums_headers(const struct request *r, const char *etag, uint64_t crc, char *buf, size_t size)
+{
+	int n = snprintf(buf, size, "ETag: \"%s\"\r\n", etag);
+
+	if (r->cos)
+		snprintf(buf + n, size - (size_t)n, "x-cos-hash-crc64ecma: %" PRIu64 "\r\n", crc);
+}
+
 int
 answer_head(struct request *r, int status, int64_t length, const char *headers)
 {
@@ -194,6 +203,8 @@ request_header(struct request *r, const char *line, char *host)
 		r->length = strtoll(line + 15, NULL, 10);
 	else if (strncasecmp(line, "Transfer-Encoding: chunked", 26) == 0)
 		r->chunked = true;
+	else if (strncasecmp(line, "Authorization: q-sign-algorithm", 31) == 0)
+		r->cos = true;
 	else if (strncasecmp(line, "Range: bytes=", 13) == 0)
 		sscanf(line + 13, "%" SCNd64 "-%" SCNd64, &r->first, &r->last);
 	else if (strncasecmp(line, "Host:", 5) == 0)
@@ -210,7 +221,7 @@ request_parse(struct request *r)
 	struct in_addr unused;
 
 	r->length = 0;
-	r->chunked = false;
+	r->chunked = r->cos = false;
 	r->first = r->last = -1;
 	if (sscanf(r->head, "%7s %4095s", r->method, target) != 2)
 		return -1;

@@ -126,7 +126,7 @@ sink_put(struct request *r)
 	pthread_mutex_unlock(&lock);
 	if (!kept)
 		return answer_no_upload(r);
-	snprintf(headers, sizeof headers, "ETag: \"%s\"\r\nx-cos-hash-crc64ecma: %" PRIu64 "\r\n", body.etag, body.crc);
+	sums_headers(r, body.etag, body.crc, headers, sizeof headers);
 	return answer(r, 200, headers, "%s", "");
 }
 
@@ -284,8 +284,7 @@ sink_get(struct request *r)
 	pthread_mutex_lock(&lock);
 	if ((o = object_find(r->name)) != NULL) {
 		size = o->size;
-		snprintf(headers, sizeof headers, "ETag: \"%s\"\r\nx-cos-hash-crc64ecma: %" PRIu64 "\r\n"
-		    "Last-Modified: Mon, 23 Nov 2026 00:00:00 GMT\r\n", o->etag, o->crc);
+		sums_headers(r, o->etag, o->crc, headers, sizeof headers);
 	}
 	pthread_mutex_unlock(&lock);
 	if (o == NULL)
