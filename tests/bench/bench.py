@@ -181,6 +181,10 @@ def ratio(value, base):
     return f"{value / base:.2f}" if base else ""
 
 
+def times(factor):
+    return f"{factor:.1f}" if factor >= 1 else f"{factor:.2f}"
+
+
 class Turns:
     """Runs of several clients that take turns: what each cost, in the order in which they came up, and notes."""
 
@@ -196,6 +200,16 @@ class Turns:
     def skip(self, name, why):
         self.notes[name] = f"left out: {why}"
         self.costs.setdefault(name, [])
+
+    def await_turn(self, name):
+        """Gives it its place in the table."""
+        self.costs.setdefault(name, [])
+
+    def take(self, runs, clients):
+        """clients(turn) are functions to call; forwards in one turn and backwards in the next."""
+        for number in range(runs):
+            for run in list(clients(number))[::-1 if number % 2 else 1]:
+                run()
 
     def fault(self, name):
         return next((cost.fault for cost in self.costs[name] if cost.fault), None)

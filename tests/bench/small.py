@@ -3,7 +3,7 @@
 import time
 
 import peers
-from bench import BUCKET, Turns, table, void
+from bench import BUCKET, Turns, table, times, void
 from cost import Cost, tree_cpu
 from rig import wait_until
 from speed import in_memory
@@ -35,7 +35,8 @@ def whole_system(bench, server, count, workers, **store):
         return cost, ended[0]["verified_by"]
 
 
-def turn(bench, turns, copied, options, server, shm, number):
+def clients(bench, turns, copied, options, server, shm, number):
+    """All of them, in the order of the table: functions that run one and add what it cost."""
     def mine(name, **store):
         verified = []
 
@@ -43,30 +44,32 @@ def turn(bench, turns, copied, options, server, shm, number):
             cost, by = whole_system(bench, server, options.count, options.workers, **store)
             verified.append(by)
             return cost
-        copied[name] = options.count
         turns.add(name, server.held_to_account(options.count * SIZE, run, objects=options.count), f"verified by {verified[0]}")
 
-    mine(MINE)
+    for name, store in ((MINE, {}), ("**ferryd** to S3", {"kind": "s3"})):
+        turns.await_turn(name)
+        copied[name] = options.count
+        yield lambda name=name, store=store: mine(name, **store)
     for name, why_not, count, run in peers.small(server, options.count, shm, number):
         copied[name] = count
         if why_not:
             turns.skip(name, why_not)
         else:
-            turns.add(name, server.held_to_account(count * SIZE, run, objects=count),
-                      f"of {count}" if count != options.count else None)
-    mine("**ferryd** to S3", kind="s3")
+            turns.await_turn(name)
+            yield lambda name=name, count=count, run=run: turns.add(
+                name, server.held_to_account(count * SIZE, run, objects=count),
+                f"of {count}" if count != options.count else None)
 
 
 def small(bench, options):
     turns, copied = Turns(), {}
     with in_memory(0) as shm, void("-m") as server:
-        for number in range(options.runs):
-            turn(bench, turns, copied, options, server, shm, number)
+        turns.take(options.runs, lambda number: clients(bench, turns, copied, options, server, shm, number))
     wall = turns.median(MINE, "wall")
 
     def cells(name):
         n, each = copied[name], turns.median(name, "wall") / copied[name]
         database = f"{turns.median(name, 'database') / n * 1000:.2f}" if turns.costs[name][0].database is not None else ""
-        return (f"{1 / each:.0f}", f"{each * options.count / wall:.1f} ×" if wall else "", f"{turns.median(name, 'cpu') / n * 1000:.2f}",
+        return (f"{1 / each:.0f}", f"{times(each * options.count / wall)} ×" if wall else "", f"{turns.median(name, 'cpu') / n * 1000:.2f}",
                 database, f"{turns.median(name, 'requests') / n:.2f}")
     table(f"{options.count} objects of 4 KiB, medians of {options.runs} runs, {options.workers} workers", HEADER, turns.rows(cells))

@@ -51,16 +51,20 @@ def ferryd(bench, turns, name, sink, how, url, size):
     turns.add(name, cost, notes[0])
 
 
-def turn(bench, turns, size, shm, source, sink, md5_sink, tls, sink_80):
-    clients = [*peers.large(source, sink, md5_sink, size, shm), *peers.awscrt(SOURCE_80, sink_80, size, shm),
-               peers.curl_tls(source, sink, tls, f"{bench.scratch}/tls.crt", shm, size)]
-    for name, why_not, to, arrives, run in clients:
+def clients(bench, turns, size, shm, source, sink, md5_sink, tls, sink_80):
+    """All of them, in the order of the table: functions that run one and add what it cost."""
+    others = [*peers.large(source, sink, md5_sink, size, shm), *peers.awscrt(SOURCE_80, sink_80, size, shm),
+              peers.curl_tls(source, sink, tls, f"{bench.scratch}/tls.crt", shm, size)]
+    for name, why_not, to, arrives, run in others:
         if why_not:
             turns.skip(name, why_not)
         else:
-            turns.add(name, to.held_to_account(arrives, run, objects=1 if arrives else 0))
+            turns.await_turn(name)
+            yield lambda name=name, to=to, arrives=arrives, run=run: turns.add(
+                name, to.held_to_account(arrives, run, objects=1 if arrives else 0))
     for name, to, how in variants(sink, md5_sink, tls):
-        ferryd(bench, turns, name, to, how, f"{source.url}/bench/object", size)
+        turns.await_turn(name)
+        yield lambda name=name, to=to, how=how: ferryd(bench, turns, name, to, how, f"{source.url}/bench/object", size)
 
 
 def speed(bench, options):
@@ -70,8 +74,7 @@ def speed(bench, options):
             nginx(bench.scratch, shm, also=f"{SOURCE_80}:80" if with_80 else None) as source, \
             nginx(bench.scratch, None, sink.port) as tls, \
             void(address=SINK_80, port=80) if with_80 else contextlib.nullcontext() as sink_80:
-        for _ in range(options.runs):
-            turn(bench, turns, size, shm, source, sink, md5_sink, tls, sink_80)
+        turns.take(options.runs, lambda _: clients(bench, turns, size, shm, source, sink, md5_sink, tls, sink_80))
     get, put, put_tls = (turns.median(f"curl {what}", "cpu") for what in ("GET only", "PUT only", "PUT only, TLS"))
 
     def cells(name):
