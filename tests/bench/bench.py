@@ -122,8 +122,8 @@ class Bench:
             return int(f.readline())
 
     @contextlib.contextmanager
-    def ferryd(self, sink, source=None, tls=False, workers=1, worker=None, defaults=False, **store):
-        """defaults: nothing in the section of the worker but what worker says."""
+    def ferryd(self, sink, source=None, tls=False, workers=1, worker=None, defaults=False, ready=True, **store):
+        """defaults: nothing in the section of the worker but what worker says.  Started, unless it is not to be ready."""
         self.n += 1
         database = Database(self.pg, f"bench{self.n}")
         scheme, host = ("https" if tls else "http"), "cos.bench.test"
@@ -144,7 +144,8 @@ class Bench:
             daemon.worker = worker or {}
             daemon.write()
         try:
-            daemon.start()
+            if ready:
+                daemon.start()
             yield daemon
         except AssertionError:
             print(daemon.log_text(), file=sys.stderr)

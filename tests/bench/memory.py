@@ -1,62 +1,46 @@
 """Memory at scale: the peak of a worker that carries 1 GiB, and of one that ends an object of 10 TiB in 10,000 parts."""
 
-import re
-import urllib.parse
+import json
 
 from bench import BUCKET, GIB, table, void
 from cost import MIB
-from rig import wait_until
 
 HEADER = ("object", "parts", "of them carried", "bytes carried", "peak memory", "verified by")
-KEY = "ten-tib"
-LEFT = 4  # parts that the attempt before has not carried
+TEN_TIB = 10 * 1024 * GIB
+PART = 1049 * MIB  # what 10,000 parts need for it, in whole MiB
 
 
-def begun(bench, server, source, **how):
-    """A ferryd that begins the object, and is stopped as soon as there is an upload: its task, and the row of the upload."""
-    with bench.ferryd(server, server, **how) as daemon:
-        task = daemon.database.put(source, f"outside://{BUCKET}/{KEY}")
-        row = wait_until(lambda: daemon.database.sql("SELECT * FROM ferry.upload WHERE task = %s AND initiated", (task,)), 20,
-                         "an upload")[0]
-        daemon.stop()
-        wait_until(lambda: daemon.database.state(task) == "queued", 10, "the task to be handed back")
-        yield daemon, task, row
+def begun(server, database, source, size, left):
+    """A task of which an earlier attempt has carried all parts but those left; the table and the server know it so."""
+    target = f"outside://{BUCKET}/ten-tib"
+    known = json.loads(server.request("POST", f"-/invent/{BUCKET}/ten-tib?size={size}&part={PART}&leave={','.join(map(str, left))}"))
+    task = database.put(source, target)
+    database.sql("INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size) "
+                 "VALUES (%s, %s, %s, 1, %s, %s, %s)", (task, known["id"], target, size, f"made-up-{size}", PART))
+    # the last part, which is a smaller one, is among those left
+    database.sql("INSERT INTO ferry.part (task, upload_id, number, size, crc64, etag) SELECT %s, %s, n, %s, %s::numeric, %s "
+                 "FROM generate_series(1, %s) n WHERE n <> ALL (%s)",
+                 (task, known["id"], PART, known["crc"], known["etag"], -(-size // PART), left))
+    return task
 
 
-def invent(server, daemon, task, upload, parts):
-    """Parts of an earlier attempt, at the server and in the table, so that both know them."""
-    query = urllib.parse.urlencode({"uploadId": upload["upload_id"], "size": upload["part_size"], "count": parts})
-    server.request("PUT", f"-/parts?upload={BUCKET}/{KEY}&{query}")
-    daemon.database.sql("DELETE FROM ferry.part WHERE task = %s", (task,))
-    found, marker = 0, 0
-    while marker < parts:
-        page = server.request("GET", f"{BUCKET}/{KEY}?uploadId={upload['upload_id']}&part-number-marker={marker}")
-        for number, size, etag in re.findall(r'<PartNumber>(\d+)</PartNumber><Size>(\d+)</Size><ETag>"(\w+)"</ETag>', page):
-            daemon.database.sql("INSERT INTO ferry.part (task, upload_id, number, size, crc64, etag) VALUES (%s, %s, %s, %s, %s, %s)",
-                                (task, upload["upload_id"], int(number), int(size), int(etag[:16], 16), etag))
-            found, marker = found + 1, int(number)
-    assert found == parts, found
-
-
-def end_of_it(bench, server, size):
-    """Carries the last parts of an object; the row of the task, and how many parts it has."""
-    for daemon, task, upload in begun(bench, server, f"inside://bench/size-{size}", defaults=True, worker={"streams": 4}):
-        parts = -(-size // upload["part_size"])
-        invent(server, daemon, task, upload, parts - LEFT)
-        before = server.stats()["received"]
+def carried(bench, server, size, left=None):
+    """The row of a task that carries an object of size bytes, or what is left of it; its parts, and the bytes that arrived."""
+    source, before = f"inside://bench/size-{size}", server.stats()["received"]
+    with bench.ferryd(server, server, worker={"streams": 4}, ready=False) as daemon:
+        task = begun(server, daemon.database, source, size, left) if left else daemon.database.put(source, f"outside://{BUCKET}/object")
         daemon.start()
         row = daemon.database.done(task, timeout=600)
-        return row, parts, server.stats()["received"] - before
+        assert not left or daemon.log(f"task {task} .*resumed="), "it began anew"
+        return row, server.stats()["received"] - before
 
 
 def memory(bench, options):
-    rows = []
-    with void() as server:
-        with bench.ferryd(server, server, defaults=True, worker={"streams": 4}) as daemon:
-            row = daemon.database.done(daemon.database.put(f"inside://bench/size-{GIB}", f"outside://{BUCKET}/one-gib"), timeout=300)
-            parts = GIB // (16 * MIB)
-            rows.append(("1 GiB", parts, parts, "1.0 GiB", f"{row['peak_memory'] / MIB:.1f} MiB", row["verified_by"]))
-        row, parts, carried = end_of_it(bench, server, 10 * 1024 * GIB)
-        rows.append((f"10 TiB, all parts but {LEFT} by an earlier attempt", parts, LEFT, f"{carried / GIB:.1f} GiB",
-                     f"{row['peak_memory'] / MIB:.1f} MiB", row["verified_by"]))
-    table("Peak memory of the worker, 4 streams", HEADER, rows)
+    rows, parts = [], -(-TEN_TIB // PART)
+    for name, size, number, left in (("1 GiB", GIB, GIB // (16 * MIB), None),
+                                     ("10 TiB, the rest by an earlier attempt", TEN_TIB, parts, [1, parts // 2, parts - 1, parts])):
+        with void() as server:
+            row, received = carried(bench, server, size, left)
+        rows.append((name, number, len(left or range(number)), f"{received / GIB:.1f} GiB", f"{row['peak_memory'] / MIB:.1f} MiB",
+                     row["verified_by"]))
+    table("Peak memory of a worker, 4 streams", HEADER, rows)

@@ -10,7 +10,9 @@
  * GET /small-N               a list of N objects of 4 KiB, size-4096-00000000 and so on (ListObjects of both versions)
  * PUT, POST, DELETE, HEAD    of any other key: an upload; HEAD says size, ETag and x-cos-hash-crc64ecma of what was put there
  * GET /-/stats               counters as JSON
- * PUT /-/parts               parts of an upload that were never sent (sink_invent() in void.h)
+ * PUT of x-*-copy-source     a copy of what is made up, or of a range of it
+ * POST /-/invent/BUCKET/KEY?size=N&part=P&leave=A,B,…   an upload that has all parts, of P bytes, of the made-up object of N bytes
+ *                            but those named; answers with its id, and CRC64 and ETag of a whole part and of the last, as JSON
  *
  * Virtual-host addressing works too: what precedes the first '.' of a Host that is no address is taken as the bucket.
  */
@@ -51,9 +53,9 @@ dispatch(struct request *r)
 	if (strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0)
 		return get(r);
 	if (strcmp(r->method, "PUT") == 0)
-		return strcmp(r->name, "-/parts") == 0 ? sink_invent(r) : sink_put(r);
+		return sink_put(r);
 	if (strcmp(r->method, "POST") == 0)
-		return sink_post(r);
+		return strncmp(r->name, "-/invent/", 9) == 0 ? sink_invent(r) : sink_post(r);
 	if (strcmp(r->method, "DELETE") == 0)
 		return sink_delete(r);
 	return answer(r, 405, "", "%s", "");

@@ -28,15 +28,17 @@ struct request {
 	char query[4096];
 	int64_t length;	     /* Content-Length */
 	bool chunked;
-	bool cos; /* signed as COS has it: only then the answer states a CRC64, as no S3 does */
+	bool cos; /* signed as COS has it */
 	int64_t first, last; /* Range; first -1 if none */
+	char copy[NAME_MAX_LEN]; /* x-*-copy-source, and its range; first -1 if none */
+	int64_t copy_first, copy_last;
 };
 
 struct body {
 	int64_t size;
 	uint64_t crc;
-	char etag[40]; /* with -m the MD5; else of the CRC and the size */
-	unsigned char md5[16];
+	unsigned char md5[16]; /* without -m made of the CRC and the size */
+	char etag[40];
 };
 
 /* From the command line; constant once there are connections. */
@@ -60,9 +62,11 @@ int request_read(struct request *r);
 /* The value of a query parameter in buf, "" if it has none; NULL if there is no such parameter. */
 const char *request_query(const struct request *r, const char *key, char *buf, size_t size);
 int64_t request_number(const struct request *r, const char *key, int64_t otherwise);
+/* From md5 the ETag; without -m md5 first. */
+void body_etag(struct body *body);
 /* Reads the body to its end.  body may be NULL: then it is neither summed up nor counted. */
 int request_body(struct request *r, struct body *body);
-/* The lines that say what was put: ETag, and the CRC64 to those who know it. */
+/* The lines that say what an object is: ETag and CRC64; with -m the CRC64 to COS clients only, since S3 knows none. */
 void sums_headers(const struct request *r, const char *etag, uint64_t crc, char *buf, size_t size);
 /* headers: whole lines, each with its CRLF. */
 int answer(struct request *r, int status, const char *headers, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -80,8 +84,8 @@ void hex(char *out, const unsigned char *md5);
 void source_init(void);
 /* Whether the request is for something made up; then *rc is what answering it came to. */
 bool source_get(struct request *r, int *rc);
-/* The CRC64 of bytes first to first + len - 1 of anything made up. */
-uint64_t source_crc64(int64_t first, int64_t len);
+/* What size bytes from offset on of anything made up sum up to, without making them up.  Of no use with -m. */
+struct body source_body(int64_t offset, int64_t size);
 
 /* void_sink.c: each answers one request. */
 
@@ -89,7 +93,6 @@ int sink_get(struct request *r); /* and HEAD */
 int sink_put(struct request *r);
 int sink_post(struct request *r);
 int sink_delete(struct request *r);
-/* Parts of an open upload that were never sent: PUT /-/parts?upload=BUCKET/KEY&uploadId=ID&size=PART&count=N */
 int sink_invent(struct request *r);
 
 #endif

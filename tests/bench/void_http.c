@@ -104,7 +104,7 @@ sums_headers(const struct request *r, const char *etag, uint64_t crc, char *buf,
 {
 	int n = snprintf(buf, size, "ETag: \"%s\"\r\n", etag);
 
-	if (r->cos)
+	if (r->cos || !options.md5)
 		snprintf(buf + n, size - (size_t)n, "x-cos-hash-crc64ecma: %" PRIu64 "\r\n", crc);
 }
 
@@ -114,15 +114,14 @@ answer_head(struct request *r, int status, int64_t length, const char *headers)
 	return answer_whole(r, status, headers, "", 0, length);
 }
 
-static void
-body_etag(struct body *body, EVP_MD_CTX *md)
+void
+body_etag(struct body *body)
 {
-	if (md != NULL) {
-		EVP_DigestFinal_ex(md, body->md5, NULL);
-		hex(body->etag, body->md5);
-	} else {
-		snprintf(body->etag, sizeof body->etag, "%016" PRIx64 "%016" PRIx64, body->crc, (uint64_t)body->size);
+	for (int i = 0; i < 8 && !options.md5; i++) {
+		body->md5[i] = (unsigned char)(body->crc >> (56 - 8 * i));
+		body->md5[8 + i] = (unsigned char)((uint64_t)body->size >> (56 - 8 * i));
 	}
+	hex(body->etag, body->md5);
 }
 
 int
@@ -163,7 +162,9 @@ request_body(struct request *r, struct body *body)
 		memset(body, 0, sizeof *body);
 		body->size = r->length;
 		body->crc = crc;
-		body_etag(body, md);
+		if (md != NULL)
+			EVP_DigestFinal_ex(md, body->md5, NULL);
+		body_etag(body);
 	}
 	EVP_MD_CTX_free(md);
 	return 0;
@@ -205,6 +206,10 @@ request_header(struct request *r, const char *line, char *host)
 		r->chunked = true;
 	else if (strncasecmp(line, "Authorization: q-sign-algorithm", 31) == 0)
 		r->cos = true;
+	else if (strncasecmp(line + 2, "amz-copy-source:", 16) == 0 || strncasecmp(line + 2, "cos-copy-source:", 16) == 0)
+		sscanf(line + 18, " %4095[^\r]", r->copy);
+	else if (strncasecmp(line + 2, "amz-copy-source-range:", 22) == 0 || strncasecmp(line + 2, "cos-copy-source-range:", 22) == 0)
+		sscanf(line + 24, " bytes=%" SCNd64 "-%" SCNd64, &r->copy_first, &r->copy_last);
 	else if (strncasecmp(line, "Range: bytes=", 13) == 0)
 		sscanf(line + 13, "%" SCNd64 "-%" SCNd64, &r->first, &r->last);
 	else if (strncasecmp(line, "Host:", 5) == 0)
@@ -222,7 +227,8 @@ request_parse(struct request *r)
 
 	r->length = 0;
 	r->chunked = r->cos = false;
-	r->first = r->last = -1;
+	r->first = r->last = r->copy_first = r->copy_last = -1;
+	r->copy[0] = '\0';
 	if (sscanf(r->head, "%7s %4095s", r->method, target) != 2)
 		return -1;
 	for (p = strstr(r->head, "\r\n"); p != NULL && p[2] != '\r'; p = strstr(p + 2, "\r\n"))

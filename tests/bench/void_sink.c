@@ -108,6 +108,21 @@ keep(struct request *r, const struct body *body)
 	return true;
 }
 
+/* The body of an upload, or what is copied instead. */
+static int
+put_body(struct request *r, struct body *body)
+{
+	const char *key = strstr(r->copy, "/size-");
+
+	if (r->copy[0] == '\0')
+		return request_body(r, body);
+	if (r->copy_first >= 0)
+		*body = source_body(r->copy_first, r->copy_last - r->copy_first + 1);
+	else
+		*body = source_body(0, key != NULL ? strtoll(key + 6, NULL, 10) : 0);
+	return 0;
+}
+
 int
 sink_put(struct request *r)
 {
@@ -119,7 +134,7 @@ sink_put(struct request *r)
 		answer(r, 411, "Connection: close\r\n", "<Error><Code>MissingContentLength</Code></Error>");
 		return -1;
 	}
-	if (request_body(r, &body) == -1)
+	if (put_body(r, &body) == -1)
 		return -1;
 	pthread_mutex_lock(&lock);
 	kept = keep(r, &body);
@@ -127,30 +142,10 @@ sink_put(struct request *r)
 	if (!kept)
 		return answer_no_upload(r);
 	sums_headers(r, body.etag, body.crc, headers, sizeof headers);
+	if (r->copy[0] != '\0')
+		return answer(r, 200, headers, "<Copy%sResult><ETag>&quot;%s&quot;</ETag></Copy%sResult>",
+		    r->copy_first < 0 ? "Object" : "Part", body.etag, r->copy_first < 0 ? "Object" : "Part");
 	return answer(r, 200, headers, "%s", "");
-}
-
-int
-sink_invent(struct request *r)
-{
-	int64_t size = request_number(r, "size", 0), count = request_number(r, "count", 0);
-	char name[NAME_MAX_LEN], id[128];
-	struct object *o = NULL;
-
-	if (request_body(r, NULL) == -1)
-		return -1;
-	pthread_mutex_lock(&lock);
-	if (request_query(r, "upload", name, sizeof name) != NULL && request_query(r, "uploadId", id, sizeof id) != NULL)
-		o = upload_find(name, id);
-	for (int64_t i = 1; o != NULL && i <= count && i < PARTS; i++) {
-		struct body *part = &o->parts[i];
-
-		part->size = size;
-		part->crc = source_crc64((i - 1) * size, size);
-		snprintf(part->etag, sizeof part->etag, "%016" PRIx64 "%016" PRIx64, part->crc, (uint64_t)size);
-	}
-	pthread_mutex_unlock(&lock);
-	return o == NULL ? answer_no_upload(r) : answer(r, 200, "", "%s", "");
 }
 
 static void
@@ -196,6 +191,43 @@ initiate(struct request *r, char *id, size_t size)
 		abort();
 	stats.uploads++;
 	pthread_mutex_unlock(&lock);
+}
+
+static bool
+is_left(const char *list, int number)
+{
+	for (const char *p = list; *p != '\0'; p += strcspn(p, ","), p += *p == ',')
+		if (strtol(p, NULL, 10) == number)
+			return true;
+	return false;
+}
+
+int
+sink_invent(struct request *r)
+{
+	int64_t size = request_number(r, "size", 0), step = request_number(r, "part", 0);
+	int last = step > 0 ? (int)((size + step - 1) / step) : 0;
+	char id[128], leave[512];
+	struct body whole, rest;
+	struct object *o;
+
+	if (request_body(r, NULL) == -1)
+		return -1;
+	if (last < 1 || last >= PARTS || request_query(r, "leave", leave, sizeof leave) == NULL)
+		return answer(r, 400, "", "%s", "");
+	memmove(r->name, r->name + strlen("-/invent/"), strlen(r->name + strlen("-/invent/")) + 1);
+	initiate(r, id, sizeof id);
+	whole = source_body(0, step);
+	rest = source_body((last - 1) * step, size - (last - 1) * step);
+	pthread_mutex_lock(&lock);
+	o = upload_find(r->name, id);
+	for (int i = 1; o != NULL && i <= last; i++)
+		if (!is_left(leave, i))
+			o->parts[i] = i == last ? rest : source_body((i - 1) * step, step);
+	pthread_mutex_unlock(&lock);
+	return answer(r, 200, "Content-Type: application/json\r\n",
+	    "{\"id\": \"%s\", \"crc\": \"%" PRIu64 "\", \"etag\": \"%s\", \"last_crc\": \"%" PRIu64 "\", \"last_etag\": \"%s\"}\n",
+	    id, whole.crc, whole.etag, rest.crc, rest.etag);
 }
 
 int

@@ -18,13 +18,13 @@
 static unsigned char pattern[PATTERN * 2];
 static char small_etag[48];
 
-/* With -m the small objects have their MD5 as ETag, so that clients that compare it can; larger ones look like multipart. */
+/* With -m the small objects have their MD5 as ETag, so that clients that compare it can. */
 static const char *
 source_etag(int64_t size, char *buf, size_t len)
 {
-	if (size == SMALL)
+	if (size == SMALL && options.md5)
 		return small_etag;
-	snprintf(buf, len, "%032" PRIx64 "-2", (uint64_t)size);
+	snprintf(buf, len, "made-up-%" PRId64, size);
 	return buf;
 }
 
@@ -37,28 +37,28 @@ source_init(void)
 		pattern[i] = (unsigned char)(((i % PATTERN) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
 	EVP_Digest(pattern, SMALL, md5, NULL, EVP_md5(), NULL);
 	hex(small_etag, md5);
-	if (!options.md5)
-		snprintf(small_etag + 32, sizeof small_etag - 32, "-1");
 }
 
-uint64_t
-source_crc64(int64_t first, int64_t len)
+struct body
+source_body(int64_t offset, int64_t size)
 {
-	int64_t lead = (PATTERN - first % PATTERN) % PATTERN, periods;
-	uint64_t crc, all = 0, doubled = crc64_update(0, pattern, PATTERN);
+	struct body b = { .size = size };
+	int64_t lead = (PATTERN - offset % PATTERN) % PATTERN;
+	uint64_t doubled = crc64_update(0, pattern, PATTERN);
 
-	if (lead > len)
-		lead = len;
-	crc = crc64_update(0, pattern + first % PATTERN, (size_t)lead);
-	periods = (len - lead) / PATTERN;
-	/* periods in binary: doubled is the CRC of unit bytes, a power of two of periods */
-	for (int64_t n = periods, unit = PATTERN; n > 0; n >>= 1, unit *= 2) {
-		if (n & 1)
-			all = crc64_combine(all, doubled, (uint64_t)unit);
+	if (lead > size)
+		lead = size;
+	b.crc = crc64_update(0, pattern + offset % PATTERN, (size_t)lead);
+	size -= lead;
+	/* whole patterns in binary: doubled is the CRC of unit bytes, a power of two of patterns */
+	for (int64_t n = size / PATTERN, unit = PATTERN; n > 0; n /= 2, unit *= 2) {
+		if (n % 2 == 1)
+			b.crc = crc64_combine(b.crc, doubled, (uint64_t)unit);
 		doubled = crc64_combine(doubled, doubled, (uint64_t)unit);
 	}
-	crc = crc64_combine(crc, all, (uint64_t)(periods * PATTERN));
-	return crc64_update(crc, pattern, (size_t)(len - lead - periods * PATTERN));
+	b.crc = crc64_update(b.crc, pattern, (size_t)(size % PATTERN));
+	body_etag(&b);
+	return b;
 }
 
 static int
@@ -95,8 +95,10 @@ serve_object(struct request *r, int64_t size)
 	    "Last-Modified: Mon, 23 Nov 2026 00:00:00 GMT\r\nContent-Type: application/octet-stream\r\n",
 	    source_etag(size, etag, sizeof etag));
 	if (r->first >= 0)
-		snprintf(headers + n, sizeof headers - (size_t)n, "Content-Range: bytes %" PRId64 "-%" PRId64 "/%" PRId64 "\r\n",
+		n += snprintf(headers + n, sizeof headers - (size_t)n, "Content-Range: bytes %" PRId64 "-%" PRId64 "/%" PRId64 "\r\n",
 		    first, last, size);
+	if (r->method[0] == 'H' && !options.md5)
+		snprintf(headers + n, sizeof headers - (size_t)n, "x-cos-hash-crc64ecma: %" PRIu64 "\r\n", source_body(0, size).crc);
 	if (answer_head(r, r->first < 0 ? 200 : 206, last - first + 1, headers) == -1)
 		return -1;
 	return r->method[0] == 'H' ? 0 : serve_bytes(r, first, last);
