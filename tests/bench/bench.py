@@ -243,6 +243,7 @@ def machine(packages):
     commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL, text=True).stdout.strip()
     load = os.getloadavg()[0]
-    return (f"`{' '.join(['make', 'bench'] if len(sys.argv) == 1 else ['tests/bench/run.py', *sys.argv[1:]])}` of {commit or 'a tree'} on "
+    command = "make bench" + (f" BENCH='{' '.join(sys.argv[1:])}'" if len(sys.argv) > 1 else "")
+    return (f"`{command}` of {commit or 'a tree'} on "
             f"{time.strftime('%Y-%m-%d', time.gmtime())}: {model}, {os.cpu_count()} cores, Linux {platform.release()}, load {load:.1f} at "
             f"the start; {', '.join(version(p) for p in packages)}.")

@@ -10,7 +10,9 @@ import peers
 from bench import GIB, SINK_80, SOURCE_80, Turns, nginx, port_80_is_free, ratio, table, void
 from cost import MIB
 
-HEADER = ("client", "CPU s / GiB", "of curl GET + PUT", "peak memory", "MiB/s", "")
+HEADER = ("client", "CPU s / GiB", "of curl GET + PUT", "of ferryd", "peak memory", "MiB/s", "")
+
+MINE = "**ferryd**, as it comes"
 
 
 @contextlib.contextmanager
@@ -29,7 +31,7 @@ def in_memory(mib):
 
 def variants(sink, md5_sink, tls):
     """ferryd in several ways: a name, where its bytes end, and how it is configured (and to where, if not there)."""
-    yield "**ferryd**, as it comes", sink, {"defaults": True}
+    yield MINE, sink, {"defaults": True}
     yield "**ferryd**, 1 stream", sink, {"worker": {"streams": 1}}
     yield "**ferryd**, 4 streams", sink, {"worker": {"streams": 4}}
     yield "**ferryd**, 4 streams, `verify = \"none\"`", sink, {"worker": {"streams": 4}, "verify": "none"}
@@ -76,10 +78,11 @@ def speed(bench, options):
             void(address=SINK_80, port=80) if with_80 else contextlib.nullcontext() as sink_80:
         turns.take(options.runs, lambda _: clients(bench, turns, size, shm, source, sink, md5_sink, tls, sink_80))
     get, put, put_tls = (turns.median(f"curl {what}", "cpu") for what in ("GET only", "PUT only", "PUT only, TLS"))
+    mine = turns.median(MINE, "cpu")
 
     def cells(name):
         cpu, tls_row = turns.median(name, "cpu"), name.endswith("TLS")
         base = get + (put_tls if tls_row else put) if get and put and put_tls else None
-        return (f"{cpu / size * GIB:.2f}", ratio(cpu, base) + (" (PUT over TLS)" if tls_row else ""),
+        return (f"{cpu / size * GIB:.2f}", ratio(cpu, base) + (" (PUT over TLS)" if tls_row else ""), ratio(cpu, mine),
                 f"{turns.median(name, 'peak') / MIB:.0f} MiB", f"{size / MIB / turns.median(name, 'wall'):.0f}")
     table(f"One object of {options.size} MiB, medians of {options.runs} runs", HEADER, turns.rows(cells))
