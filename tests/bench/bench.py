@@ -45,7 +45,10 @@ class Server:
     def held_to_account(self, size, run, objects=1):
         """run() and its Cost; with a fault if the server did not get all objects of size bytes together, once and whole."""
         before = self.stats()
-        cost = run()
+        try:
+            cost = run()
+        except AssertionError as error:  # a ferryd that did not do it; its log is on stderr
+            cost = Cost(0, 0, 0, str(error).partition("\n")[0])
         got = {name: value - before[name] for name, value in self.stats().items()}
         wrong = [f"{name} {got[name]} instead of {right}" for name, right in
                  (("received", size), ("stored", size), ("objects", objects), ("broken", 0), ("uploads", 0)) if got[name] != right]
@@ -221,13 +224,11 @@ class Turns:
 
     def rows(self, cells):
         """One for each client: its name, cells(name), and its note; the reason instead of figures where it failed."""
-        width = None
+        filled = {name: cells(name) for name in self.costs if self.costs[name] and not self.fault(name)}
+        width = len(next(iter(filled.values()), []))
         for name in self.costs:
-            ran = self.costs[name] and not self.fault(name)
-            filled = cells(name) if ran else None
-            width = width or (len(filled) if filled else None)
             note = f"**failed**: {self.fault(name)}" if self.fault(name) else self.notes.get(name, "")
-            yield (name, *(filled or [""] * (width or 4)), note)
+            yield (name, *filled.get(name, [""] * width), note)
 
 
 def version(package):

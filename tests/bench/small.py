@@ -42,9 +42,9 @@ def clients(bench, turns, copied, options, server, shm, number):
 
         def run():
             cost, by = whole_system(bench, server, options.count, options.workers, **store)
-            verified.append(by)
+            verified.append(f"verified by {by}")
             return cost
-        turns.add(name, server.held_to_account(options.count * SIZE, run, objects=options.count), f"verified by {verified[0]}")
+        turns.add(name, server.held_to_account(options.count * SIZE, run, objects=options.count), *verified)
 
     for name, store in ((MINE, {}), ("**ferryd** to S3", {"kind": "s3"})):
         turns.await_turn(name)

@@ -50,7 +50,7 @@ def ferryd(bench, turns, name, sink, how, url, size):
             notes.append(f"verified by {row['verified_by']}")
             return cost
     cost = sink.held_to_account(size, run)
-    turns.add(name, cost, notes[0])
+    turns.add(name, cost, *notes)
 
 
 def clients(bench, turns, size, shm, source, sink, md5_sink, tls, sink_80):
