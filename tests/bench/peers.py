@@ -1,58 +1,19 @@
-"""Other clients that move the same object: each a function of (source URL, destination, scratch) that gives commands to run.
-
-Every one is measured from outside, as a process tree: user and system seconds and the peak memory of its largest process.
-"""
+"""Other clients that move the same objects: what a user would pick instead."""
 
 import os
-import resource
+import shlex
 import shutil
 import subprocess
-import time
 
-MIB = 1 << 20
+from cost import measure
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGES = ("curl", "rclone", "awscli", "s3cmd", "python3-boto3", "python3-requests", "python3-awscrt", "nginx")
 
-class Cost:
-    """What one run cost its client."""
+AWS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "benchsecret", "AWS_DEFAULT_REGION": "us-east-1",
+       "AWS_EC2_METADATA_DISABLED": "true"}
 
-    def __init__(self, cpu, wall, peak):
-        self.cpu, self.wall, self.peak = cpu, wall, peak
-
-
-def measure(command, env=None, stdin=None):
-    """Runs a command (a list, or several to be piped) and returns its Cost; fails if it does."""
-    commands = command if isinstance(command[0], list) else [command]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **(env or {})}
-    begin, processes, feed = time.monotonic(), [], stdin
-    for i, words in enumerate(commands):
-        last = i == len(commands) - 1
-        process = subprocess.Popen(words, env=environment, stdin=feed or subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL if last else subprocess.PIPE)
-        if feed not in (None, stdin):
-            feed.close()
-        feed = process.stdout
-        processes.append(process)
-    cpu = peak = 0
-    for process in processes:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0, f"{process.args}: exit code {process.returncode}"
-        cpu += usage.ru_utime + usage.ru_stime
-        peak += usage.ru_maxrss * 1024
-    return Cost(cpu, time.monotonic() - begin, peak)
-
-
-def available(program):
-    return shutil.which(program, path="/usr/bin:/bin") is not None
-
-
-def python_has(module):
-    return subprocess.run(["/usr/bin/python3", "-c", f"import {module}"], stderr=subprocess.DEVNULL).returncode == 0
-
-
-KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "benchsecret", "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true"}
-
+# an application that streams, with the piece size that many have
 CHUNKED = """
 import boto3, requests, sys
 source, endpoint, scratch = sys.argv[1:]
@@ -62,6 +23,7 @@ with requests.get(source, stream=True) as r, open(scratch, "wb") as f:
 boto3.client("s3", endpoint_url=endpoint).upload_file(scratch, "bench", "boto3-chunked")
 """
 
+# one that does not
 WHOLE = """
 import boto3, io, requests, sys
 source, endpoint, scratch = sys.argv[1:]
@@ -69,45 +31,139 @@ body = requests.get(source).content
 boto3.client("s3", endpoint_url=endpoint).upload_fileobj(io.BytesIO(body), "bench", "boto3-whole")
 """
 
+POOL = """
+import boto3, botocore.config, concurrent.futures, sys
+endpoint, bucket, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+s3 = boto3.client("s3", endpoint_url=endpoint, config=botocore.config.Config(max_pool_connections=16))
+def copy(i):
+    body = s3.get_object(Bucket="bench", Key=f"size-4096-{i:08d}")["Body"].read()
+    s3.put_object(Bucket=bucket, Key=str(i), Body=body)
+with concurrent.futures.ThreadPoolExecutor(16) as pool:
+    list(pool.map(copy, range(count)))
+"""
 
-def peers(source, endpoint, size, scratch):
-    """Yields (name, reason why not or None, function that runs it and returns its Cost)."""
-    put = ["curl", "-sS", "-f", "-o", "/dev/null", "-H", "Expect:"]
-    local = os.path.join(scratch, "object")
-    rclone = {"RCLONE_CONFIG_SINK_TYPE": "s3", "RCLONE_CONFIG_SINK_PROVIDER": "Other", "RCLONE_CONFIG_SINK_ENDPOINT": endpoint,
-              "RCLONE_CONFIG_SINK_ACCESS_KEY_ID": "bench", "RCLONE_CONFIG_SINK_SECRET_ACCESS_KEY": "benchsecret",
-              "RCLONE_CONFIG": "/dev/null", "HOME": scratch}
-
-    def missing(*programs):
-        absent = [p for p in programs if not available(p)]
-        return f"{', '.join(absent)} not installed" if absent else None
-
-    yield "curl GET only", None, lambda: measure(["curl", "-sS", "-f", "-o", "/dev/null", source])
-    yield "curl PUT only", None, lambda: measure([*put, "-T", local, f"{endpoint}/bench/curl-put"])
-    yield "curl | curl", None, lambda: measure([["curl", "-sS", "-f", source],
-        [*put, "-T", "-", "-H", f"Content-Length: {size}", "-H", "Transfer-Encoding:", f"{endpoint}/bench/curl-pipe"]])
-    yield "rclone copyurl", missing("rclone"), lambda: measure(
-        ["rclone", "copyurl", source, "sink:bench/rclone", "--s3-no-check-bucket", "--ignore-checksum"], rclone)
-    yield "curl | aws s3 cp -", missing("aws"), lambda: measure([["curl", "-sS", "-f", source],
-        ["aws", "--endpoint-url", endpoint, "s3", "cp", "--only-show-errors", "-", "s3://bench/aws", "--expected-size", str(size)]],
-        {**KEYS, "HOME": scratch})
-    yield "curl | s3cmd put -", missing("s3cmd"), lambda: measure([["curl", "-sS", "-f", source],
-        ["s3cmd", "--no-ssl", f"--host={endpoint.split('//')[1]}", f"--host-bucket={endpoint.split('//')[1]}", "--quiet",
-         "--access_key=bench", "--secret_key=benchsecret", "put", "-", "s3://bench/s3cmd"]], {"HOME": scratch})
-    python = None if python_has("boto3") and python_has("requests") else "python3-boto3, python3-requests not installed"
-    for name, code in (("requests 512 KiB chunks to a file, boto3", CHUNKED), ("requests in one piece, boto3", WHOLE)):
-        yield name, python, lambda code=code: measure(["/usr/bin/python3", "-c", code, source, endpoint, f"{scratch}/boto"],
-                                                      {**KEYS, "HOME": scratch})
+PUT = ["curl", "-sS", "-f", "-o", "/dev/null", "-H", "Expect:"]
 
 
-def cpu_of(pid):
-    """CPU seconds of a process with all its threads and of its children that have ended, to the nanosecond for the living."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
-            total += int(f.read().split()[0])
-    return total / 1e9
+def absent(*programs):
+    """Why it can't be run, or None."""
+    missing = [p for p in programs if shutil.which(p, path="/usr/bin:/bin") is None]
+    return f"{', '.join(missing)} not installed" if missing else None
 
 
-def peak_of_self():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def absent_modules(*modules):
+    code = "import " + ", ".join(modules)
+    return None if subprocess.run(["/usr/bin/python3", "-c", code], stderr=subprocess.DEVNULL).returncode == 0 else \
+        f"{', '.join(modules)} of /usr/bin/python3 not installed"
+
+
+def rclone_env(scratch, **endpoints):
+    """Remotes by environment variables.  Two remotes, so that nothing is copied inside the server."""
+    env = {"RCLONE_CONFIG": "/dev/null", "HOME": scratch}
+    for name, endpoint in endpoints.items():
+        for key, value in (("TYPE", "s3"), ("PROVIDER", "Other"), ("ENDPOINT", endpoint), ("ACCESS_KEY_ID", "bench"),
+                           ("SECRET_ACCESS_KEY", "benchsecret")):
+            env[f"RCLONE_CONFIG_{name.upper()}_{key}"] = value
+    return env
+
+
+def throwing_away(path, run):
+    """run, and the file that it leaves is removed after each."""
+    def wrapped():
+        cost = run()
+        if os.path.exists(path):
+            os.unlink(path)
+        return cost
+    return wrapped
+
+
+def large(source, sink, md5_sink, size, shm):
+    """
+    Of one object of size bytes at source/bench/object, also shm/bench/object, into sink: yields its name, a reason why not or
+    None, the sink that it uses, the bytes that must arrive there, and a function that runs it and returns its Cost.
+    """
+    url, local, scratch = f"{source.url}/bench/object", f"{shm}/bench/object", f"{shm}/scratch"
+    get, aws = ["curl", "-sS", "-f", url], {**AWS, "HOME": shm}
+    rclone, python = rclone_env(shm, src=source.url, sink=sink.url), absent_modules("boto3", "requests")
+
+    yield "curl GET only", None, sink, 0, lambda: measure(["curl", "-sS", "-f", "-o", "/dev/null", url])
+    yield "curl PUT only", None, sink, size, lambda: measure([*PUT, "-T", local, f"{sink.url}/bench/curl-put"])
+    yield "curl \\| curl", None, sink, size, lambda: measure([get, [*PUT, "-T", "-", "-H", f"Content-Length: {size}", "-H",
+        "Transfer-Encoding:", f"{sink.url}/bench/curl-pipe"]])
+    yield "rclone copyurl", absent("rclone"), sink, size, lambda: measure(
+        ["rclone", "copyurl", url, "sink:bench/rclone-url", "--s3-no-check-bucket"], rclone)
+    yield "rclone copyto, S3 to S3", absent("rclone"), sink, size, lambda: measure(
+        ["rclone", "copyto", "src:bench/object", "sink:bench/rclone", "--s3-no-check-bucket", "--no-check-dest"], rclone)
+    yield "rclone copyto, parts of 16 MiB, no checksums", absent("rclone"), sink, size, lambda: measure(
+        ["rclone", "copyto", "src:bench/object", "sink:bench/rclone-16", "--s3-no-check-bucket", "--no-check-dest",
+         "--s3-chunk-size", "16M", "--s3-disable-checksum", "--ignore-checksum", "--s3-no-head"], rclone)
+    yield "aws s3 cp FILE (PUT only)", absent("aws"), sink, size, lambda: measure(
+        ["aws", "--endpoint-url", sink.url, "s3", "cp", "--only-show-errors", local, "s3://bench/aws-file"], aws)
+    yield "curl \\| aws s3 cp -", absent("aws"), sink, size, lambda: measure([get,
+        ["aws", "--endpoint-url", sink.url, "s3", "cp", "--only-show-errors", "-", "s3://bench/aws", "--expected-size", str(size)]], aws)
+    # compares ETags with the MD5s of what it sent
+    yield "curl \\| s3cmd put -", absent("s3cmd"), md5_sink, size, lambda: measure([get,
+        ["s3cmd", "--no-ssl", f"--host=127.0.0.1:{md5_sink.port}", f"--host-bucket=127.0.0.1:{md5_sink.port}", "--quiet",
+         "--access_key=bench", "--secret_key=benchsecret", "put", "-", "s3://bench/s3cmd"]], {"HOME": shm})
+    for name, code in (("requests, 512 KiB chunks to a file; boto3", CHUNKED), ("requests in one piece; boto3", WHOLE)):
+        yield name, python, sink, size, throwing_away(scratch, lambda code=code: measure(
+            ["/usr/bin/python3", "-c", code, url, sink.url, scratch], aws))
+
+
+def awscrt(source, sink, size, shm):
+    """aws-c-s3, where its port is free: from address source into sink, through a file in memory.  As large()."""
+    why_not = absent_modules("awscrt.s3") or (None if sink else "needs port 80 of two loopback addresses")
+    for name, tuning in (("aws-c-s3 GET to a file in memory, PUT; defaults", []), ("the same, 1 thread, 1 Gbit/s", ["1", "1", "8"]),
+                         ("the same, 2 threads, 5 Gbit/s, parts of 16 MiB", ["2", "5", "16"])):
+        yield name, why_not, sink, size, throwing_away(f"{shm}/scratch", lambda tuning=tuning: measure(
+            ["/usr/bin/python3", f"{HERE}/awscrt_copy.py", f"{source},{sink.address}", f"{shm}/scratch", *tuning],
+            {**AWS, "HOME": shm}))
+
+
+def curl_tls(source, sink, tls, certificate, shm, size):
+    """The base of the rows over TLS: an upload over TLS."""
+    return "curl PUT only, TLS", None, sink, size, lambda: measure(
+        [*PUT, "--cacert", certificate, "-T", f"{shm}/bench/object", f"https://127.0.0.1:{tls.port}/bench/curl-tls"])
+
+
+def curl_config(path, urls):
+    """A file for curl -K: (option, file, URL) for each."""
+    with open(path, "w") as f:
+        for option, name, url in urls:
+            f.write(f'{option} = "{name}"\nurl = "{url}"\n')
+    return path
+
+
+def small(server, count, shm, turn):
+    """
+    Of count objects of 4 KiB, from server to server: yields a name, a reason why not or None, how many objects it copies (slow
+    ones fewer), and a function that runs it and returns its Cost.  turn makes the names in the sink new.
+    """
+    rclone = rclone_env(shm, src=server.url, sink=server.url)
+    bucket, few = f"sink-{turn}", min(count, 500)
+    source = f"{server.url}/bench/size-4096-"
+    fast = ["--s3-no-head", "--s3-no-head-object", "--ignore-checksum", "--s3-disable-checksum"]
+
+    for transfers in (8, 32):
+        for what, flags in (("unverified, best flags", fast), ("verified", [])):
+            yield (f"rclone, {transfers} transfers, {what}", absent("rclone"), count, lambda t=transfers, flags=flags: measure(
+                ["rclone", "copy", f"src:small-{count}", f"sink:{bucket}-{t}-{len(flags)}", "--transfers", str(t), "--checkers", str(t),
+                 "--no-traverse", "--no-check-dest", "--use-server-modtime", "--s3-no-check-bucket", *flags], rclone))
+
+    pipe = (f"curl -sS -f {source}$1 | curl -sS -f -o /dev/null -T - -H Expect: -H 'Content-Length: 4096' -H Transfer-Encoding: "
+            f"{server.url}/{bucket}-$0/$1")
+    yield "curl \\| curl an object", None, few, lambda: measure(
+        ["sh", "-c", f"seq 1 {few} | while read i; do sh -c {shlex.quote(pipe)} pipe $i; done"])
+    yield "curl \\| curl an object, 8 at once", None, few, lambda: measure(
+        ["sh", "-c", f"seq 1 {few} | xargs -P 8 -n 1 sh -c {shlex.quote(pipe)} xargs"])
+
+    def parallel():
+        os.makedirs(f"{shm}/small", exist_ok=True)
+        get = curl_config(f"{shm}/get", [("output", f"{shm}/small/{i}", f"{source}{i}") for i in range(count)])
+        put = curl_config(f"{shm}/put", [("upload-file", f"{shm}/small/{i}", f"{server.url}/{bucket}-z/{i}") for i in range(count)])
+        flags = ["curl", "-sS", "-f", "-Z", "--parallel-max", "16", "-H", "Expect:"]
+        return measure(["sh", "-c", f"{shlex.join([*flags, '-K', get])} && exec {shlex.join([*flags, '-K', put])}"])
+    yield "curl -Z for all, GET to files in memory, then PUT", None, count, parallel
+    some = min(count, 2000)
+    yield "boto3, 16 threads", absent_modules("boto3"), some, lambda: measure(
+        ["/usr/bin/python3", "-c", POOL, server.url, f"{bucket}-boto3", str(some)], {**AWS, "HOME": shm})

@@ -1,0 +1,35 @@
+"""
+GET and PUT with aws-c-s3, by the binding that Debian has (python3-awscrt): through a file in memory, as its own file paths do.
+
+  awscrt_copy.py SOURCE,SINK SCRATCH [THREADS GBPS PART_MIB]
+
+The number of connections follows from GBPS.  This version's binding knows no port but 80, computes no CRC64, and its reads
+and writes of 16 KiB cannot be set.
+"""
+
+import os
+import sys
+
+from awscrt import auth, http, io, s3
+
+hosts, scratch, *tuning = sys.argv[1:]
+threads, gbps, part = (int(tuning[0]), float(tuning[1]), int(tuning[2]) << 20) if tuning else (None, None, None)
+loops = io.EventLoopGroup(threads)
+client = s3.S3Client(bootstrap=io.ClientBootstrap(loops, io.DefaultHostResolver(loops)), region="us-east-1",
+                     tls_mode=s3.S3RequestTlsMode.DISABLED, part_size=part, throughput_target_gbps=gbps,
+                     credential_provider=auth.AwsCredentialsProvider.new_static("bench", "benchsecret"))
+
+
+def run(method, source, kind, headers=(), **paths):
+    headers = http.HttpHeaders([("Host", source), *headers])
+    request = http.HttpRequest(method, "/bench/object" if method == "GET" else "/bench/awscrt", headers)
+    transfer = client.make_request(request=request, type=kind, **paths)
+    done, closed = transfer.finished_future, transfer.shutdown_event
+    done.result()
+    del transfer  # only then is the file that it wrote flushed
+    closed.wait()
+
+
+source, sink = hosts.split(",")
+run("GET", source, s3.S3RequestType.GET_OBJECT, recv_filepath=scratch)
+run("PUT", sink, s3.S3RequestType.PUT_OBJECT, [("Content-Length", str(os.path.getsize(scratch)))], send_filepath=scratch)

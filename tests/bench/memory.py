@@ -1,0 +1,46 @@
+"""Memory at scale: the peak of a worker that carries 1 GiB, and of one that ends an object of 10 TiB in 10,000 parts."""
+
+import json
+
+from bench import BUCKET, GIB, table, void
+from cost import MIB
+
+HEADER = ("object", "parts", "of them carried", "bytes carried", "peak memory", "verified by")
+TEN_TIB = 10 * 1024 * GIB
+PART = 1049 * MIB  # what 10,000 parts need for it, in whole MiB
+
+
+def begun(server, database, source, size, left):
+    """A task of which an earlier attempt has carried all parts but those left; the table and the server know it so."""
+    target = f"outside://{BUCKET}/ten-tib"
+    known = json.loads(server.request("POST", f"-/invent/{BUCKET}/ten-tib?size={size}&part={PART}&leave={','.join(map(str, left))}"))
+    task = database.put(source, target)
+    database.sql("INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size) "
+                 "VALUES (%s, %s, %s, 1, %s, %s, %s)", (task, known["id"], target, size, f"made-up-{size}", PART))
+    # the last part, which is a smaller one, is among those left
+    database.sql("INSERT INTO ferry.part (task, upload_id, number, size, crc64, etag) SELECT %s, %s, n, %s, %s::numeric, %s "
+                 "FROM generate_series(1, %s) n WHERE n <> ALL (%s)",
+                 (task, known["id"], PART, known["crc"], known["etag"], -(-size // PART), left))
+    return task
+
+
+def carried(bench, server, size, left=None):
+    """The row of a task that carries an object of size bytes, or what is left of it; its parts, and the bytes that arrived."""
+    source, before = f"inside://bench/size-{size}", server.stats()["received"]
+    with bench.ferryd(server, server, worker={"streams": 4}, ready=False) as daemon:
+        task = begun(server, daemon.database, source, size, left) if left else daemon.database.put(source, f"outside://{BUCKET}/object")
+        daemon.start()
+        row = daemon.database.done(task, timeout=600)
+        assert not left or daemon.log(f"task {task} .*resumed="), "it began anew"
+        return row, server.stats()["received"] - before
+
+
+def memory(bench, options):
+    rows, parts = [], -(-TEN_TIB // PART)
+    for name, size, number, left in (("1 GiB", GIB, GIB // (16 * MIB), None),
+                                     ("10 TiB, the rest by an earlier attempt", TEN_TIB, parts, [1, parts // 2, parts - 1, parts])):
+        with void() as server:
+            row, received = carried(bench, server, size, left)
+        rows.append((name, number, len(left or range(number)), f"{received / GIB:.1f} GiB", f"{row['peak_memory'] / MIB:.1f} MiB",
+                     row["verified_by"]))
+    table("Peak memory of a worker, 4 streams", HEADER, rows)
