@@ -156,6 +156,8 @@ finish_verify(struct transfer *t)
 		return -1;
 	if (finish_is_verified(t, proof))
 		return 0;
+	/* whoever found the upload completed would know no CRC32C of its parts any more, and could not see this again */
+	t->rotten = t->rotten || t->verify == VERIFY_CRC32C;
 	strlcpy(t->failure.store, t->target.store->conf.name, sizeof(t->failure.store));
 	return failure_set(&t->failure, CLASS_TRANSIENT, "destination differs: it has %s; sent were %" PRId64
 	    " bytes, CRC64 %" PRIu64, told, t->size, t->crc64);

@@ -241,6 +241,17 @@ writer_check(struct writer *w, struct failure *f)
 	return 0;
 }
 
+/* We give no hash of a framed body: a server that misses one has taken its announcement for that, and knows no trailers. */
+static int
+writer_blame_frame(struct writer *w, struct failure *f)
+{
+	if (!w->framed || strcmp(f->code, "XAmzContentSHA256Mismatch") != 0)
+		return -1;
+	return http_failure(&w->put, f, CLASS_PERMANENT,
+	    "HTTP %d XAmzContentSHA256Mismatch: the server seems to know no x-amz-checksum-crc32c: set verify of the store to another",
+	    w->put.status);
+}
+
 static int
 writer_finish(struct writer *w, struct failure *f)
 {
@@ -250,8 +261,7 @@ writer_finish(struct writer *w, struct failure *f)
 
 	if (rc == 0 && !whole)
 		rc = http_failure(&w->put, f, CLASS_TRANSIENT, "answered before all bytes were sent");
-	if (rc == 0)
-		rc = writer_check(w, f);
+	rc = rc == 0 ? writer_check(w, f) : writer_blame_frame(w, f);
 	w->done = rc == 0;
 	writer_drop(w);
 	return rc;
