@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Benchmarks: what a GiB costs, and what a small object costs, ferryd beside what a user would pick instead.
 
-  run.py [speed|small|streams]...     (default: all)      --runs N   --size MIB   --count N
+  run.py [speed|small|streams|verify]...     (default: all)      --runs N   --size MIB   --count N
 
 Each table comes from one run on one machine: CPU seconds of the client alone (user and system; for ferryd worker and master
 together), peak memory (for ferryd what the kernel charged to the worker's cgroup), medians over the runs, which take turns so that a slow
@@ -26,6 +26,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "system"), os.path.join(HERE, "..
 from daemon import Ferryd  # noqa: E402
 from peers import MIB, Cost, cpu_of, measure, peers  # noqa: E402
 from rig import BUILD, Database, Postgres, free_port, wait_until  # noqa: E402
+from stores import Sums  # noqa: E402
 
 BUCKET = "bench-1250000000"
 
@@ -242,9 +243,38 @@ def streams(bench, options):
     table("256 MiB over 80 ms round trip, 8 MiB/s a connection", ("streams", "MiB/s", "CPU s / GiB", "peak memory"), rows)
 
 
+class Summing(Sums):
+    BUCKET = BUCKET
+
+
+def verify(bench, options):
+    """What each verify of a store of kind s3 costs the worker: 256 MiB to an endpoint that knows them all."""
+    size, costs, ways = 256 * MIB, {}, ("none", "size", "md5", "crc32c")
+    shm = tempfile.mkdtemp(prefix="ferryd-bench.", dir="/dev/shm")
+    os.chmod(shm, 0o755)
+    sink = Summing()
+    try:
+        subprocess.run(["dd", "if=/dev/urandom", f"of={shm}/object", "bs=1M", f"count={size // MIB}", "status=none"], check=True)
+        with nginx(bench.scratch, shm) as source:
+            for _ in range(options.runs):
+                for way in ways:
+                    with bench.ferryd(sink, kind="s3", verify=way, access_key=sink.ID, secret=sink.SECRET) as daemon:
+                        cost, row = bench.carry(daemon, f"http://127.0.0.1:{source.port}/object", size)
+                        assert row["verified_by"] == way, row
+                        costs.setdefault(way, []).append(cost)
+                    sink.ask("POST", "/-/reset")
+    finally:
+        sink.stop()
+        shutil.rmtree(shm)
+    gib, none = size / (1 << 30), costs["none"]
+    extra = {way: statistics.median((c.cpu - n.cpu) / gib for c, n in zip(costs[way], none)) for way in ways}
+    table(f"256 MiB to S3, {options.runs} runs that take turns", ("verify", "CPU s / GiB", "more than none"),
+          [(way, f"{median(costs[way], 'cpu') / gib:.2f}", f"{extra[way]:+.2f}") for way in ways])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=[[], "speed", "small", "streams"])
+    parser.add_argument("what", nargs="*", choices=[[], "speed", "small", "streams", "verify"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--size", type=int, default=1024, help="MiB of the large object")
     parser.add_argument("--count", type=int, default=10000, help="small objects")
@@ -254,8 +284,8 @@ def main():
     bench = None
     try:
         bench = Bench(scratch)
-        for what in options.what or ("speed", "small", "streams"):
-            {"speed": speed, "small": small, "streams": streams}[what](bench, options)
+        for what in options.what or ("speed", "small", "streams", "verify"):
+            {"speed": speed, "small": small, "streams": streams, "verify": verify}[what](bench, options)
     finally:
         if bench:
             bench.pg.remove()

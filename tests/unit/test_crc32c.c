@@ -77,7 +77,7 @@ static void
 test_text(void)
 {
 	static const char *const bad[] = { "", "4waSgw=", "4waSgw==-3", "4waSgw", "4waSgx==", "4wa gw==", "4waS====", "========",
-		"4waSgw=A", "\xff" "waSgw==" };
+		"4waSgw=A", "4\xc3\xbcSgw==" };
 	char text[CRC32C_TEXT_MAX];
 	uint32_t crc = 7;
 

@@ -416,7 +416,6 @@ static void
 test_checksum(void)
 {
 	static const char *const none[] = { "4waSgw==-3", "4waSgw", "", "3808858755", "4waSgw==4waSgw==" };
-	struct object_info info;
 
 	object_info_init(&info);
 	ok(!info.has_crc32c, "no checksum to begin with");

@@ -1,6 +1,7 @@
 'use strict';
 /*
- * The vendor's own client against the endpoint: that it speaks what Amazon's clients speak, and refuses what they would have refused.
+ * The vendor's own client against the endpoint: that it speaks what Amazon's clients speak, and refuses what they would have
+ * refused.
  *
  *   node client.js PORT BUCKET ID SECRET
  *
@@ -37,7 +38,8 @@ async function main() {
 	const streamed = await send('PutObject', { Body: Readable.from(bodies), ContentLength: Buffer.concat(bodies).length,
 		ChecksumAlgorithm: 'CRC32C' });
 	found['a stream with a trailer'] = streamed.ChecksumCRC32C === whole;
-	found['CRC32, which it takes by itself'] = (await send('PutObject', { Body: 'x' })).ChecksumCRC32 === sums.CRC32.of([Buffer.from('x')]);
+	const own = await send('PutObject', { Body: 'x' });
+	found['CRC32, which it takes by itself'] = own.ChecksumCRC32 === sums.CRC32.of([Buffer.from('x')]);
 	found['a wrong sum is refused'] = await refusal(send('PutObject', { Body: 'x', ChecksumCRC32C: 'AAAAAA==' })) === 'BadDigest';
 	const full = await upload('FULL_OBJECT', (input) => send('CompleteMultipartUpload', { ...input, ChecksumCRC32C: whole,
 		ChecksumType: 'FULL_OBJECT' }));
