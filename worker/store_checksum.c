@@ -3,7 +3,8 @@
  * wants it told.  docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
  *
  * A part always brings its own, in a trailer.  Amazon would compute it unasked once the upload was begun with an algorithm, but
- * MinIO refuses a part that comes without.
+ * MinIO refuses a part that comes without.  For the same reason Complete lists the parts' sums (store_complete_body()), which
+ * Amazon could do without where the whole object's is of the type FULL_OBJECT.
  */
 #include <inttypes.h>
 

@@ -73,6 +73,17 @@ def test_the_objects_coding_is_kept_and_the_framing_is_not(line, db, sums):
 
 
 @pytest.mark.parametrize("size", [BIG, SMALL])
+def test_a_source_of_unknown_length(ferryd, db, sums, origin, trip, size):
+    wire = HttpWire(trip, "dest", sums.port)
+    ferryd({"sums": sums.store(endpoint=f"http://127.0.0.1:{wire.port}")}, workers=1, retry_delay="10ms",
+           http={"allow": ["127.0.0.1"], "private": True})
+    trip.flip = ("dest P", 1)
+    row = db.done(db.put(f"http://127.0.0.1:{origin.port}/chunked/{size}?seed=v", f"sums://{Sums.BUCKET}/copy"))
+    assert row["verified_by"] == "crc32c" and is_there(sums, size) and len(trip.fired) == 1
+    wire.stop()
+
+
+@pytest.mark.parametrize("size", [BIG, SMALL])
 def test_a_bit_that_changes_once_is_refused_by_the_server(line, trip, db, sums, size):
     trip.flip = ("dest P", 1)
     assert db.done(put(db, size))["verified_by"] == "crc32c"
