@@ -124,9 +124,13 @@ check_objects(struct config_ctx *ctx, struct config_store *store)
 		    "store \"%s\": COS gives no MD5 of multipart objects; use \"auto\" or "
 		    "\"crc64\"",
 		    store->name);
+	if (cos && store->verify == VERIFY_CRC32C)
+		return FAIL("verify",
+		    "store \"%s\": COS knows no CRC32C; use \"auto\" or \"crc64\"", store->name);
 	if (!cos && store->verify == VERIFY_CRC64)
 		return FAIL("verify",
-		    "store \"%s\": kind \"s3\" gives no CRC64; use \"auto\" or \"md5\"",
+		    "store \"%s\": kind \"s3\" gives no CRC64; use \"auto\", \"md5\" or, where the "
+		    "server knows it, \"crc32c\"",
 		    store->name);
 	if (store->ca_file[0] != '\0' && access(store->ca_file, R_OK) == -1)
 		return FAIL("ca_file", "store \"%s\": %s: %s; it must exist and be readable",
@@ -152,10 +156,10 @@ config_check_store(struct config_ctx *ctx, struct config_store *store)
 		return FAIL("kind",
 		    "store \"%s\": kind \"file\" needs a root; add root = \"/DIRECTORY\"",
 		    store->name);
-	if (store->verify == VERIFY_MD5)
+	if (store->verify == VERIFY_MD5 || store->verify == VERIFY_CRC32C)
 		return FAIL("verify",
-		    "store \"%s\": files have no MD5 to compare; use \"auto\" or \"crc64\"",
-		    store->name);
+		    "store \"%s\": files have no %s to compare; use \"auto\" or \"crc64\"",
+		    store->name, store->verify == VERIFY_MD5 ? "MD5" : "CRC32C");
 	return 0;
 }
 

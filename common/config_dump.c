@@ -19,7 +19,7 @@ store_kind_name(enum store_kind kind)
 const char *
 store_verify_name(enum store_verify verify)
 {
-	static const char *const names[] = {"auto", "crc64", "md5", "size", "none"};
+	static const char *const names[] = {"auto", "crc64", "crc32c", "md5", "size", "none"};
 
 	return (unsigned)verify <= VERIFY_NONE ? names[verify] : "unknown";
 }

@@ -10,7 +10,7 @@ static const char *const level_words[] = {"info", "debug", NULL};
 static const char *const backend_words[] = {"auto", "cgroup2", "cgroup1", "rlimit", NULL};
 static const char *const kind_words[] = {"s3", "cos", "file", NULL};
 static const char *const addressing_words[] = {"path", "virtual", NULL};
-static const char *const verify_words[] = {"auto", "crc64", "md5", "size", "none", NULL};
+static const char *const verify_words[] = {"auto", "crc64", "crc32c", "md5", "size", "none", NULL};
 static const char *const secret_key_words[] = {
     "is refused, since configurations are read by many; use secret_key_file or secret_key_env",
     NULL};

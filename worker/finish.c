@@ -19,7 +19,7 @@
 #include "worker/upload.h"
 
 /* How much an answer about the destination proves. */
-enum proof { PROOF_ABSENT, PROOF_DIFFERS, PROOF_SIZE, PROOF_MD5, PROOF_CRC64 };
+enum proof { PROOF_ABSENT, PROOF_DIFFERS, PROOF_SIZE, PROOF_MD5, PROOF_CRC64, PROOF_CRC32C };
 
 static bool
 finish_hex_md5(const char *etag, unsigned char digest[16])
@@ -71,9 +71,12 @@ static enum proof
 finish_compare(const struct transfer *t, const struct object_info *info)
 {
 	char expected[64];
+	uint32_t crc32c;
 
 	if (info->size != t->size)
 		return PROOF_DIFFERS;
+	if (t->verify == VERIFY_CRC32C && info->has_crc32c && parts_crc32c(t, &crc32c))
+		return info->crc32c == crc32c ? PROOF_CRC32C : PROOF_DIFFERS;
 	if (info->has_crc64)
 		return info->crc64 == parts_crc64(t) ? PROOF_CRC64 : PROOF_DIFFERS;
 	if (!finish_expected_etag(t, expected, sizeof(expected)))
@@ -103,7 +106,8 @@ finish_ask(struct transfer *t, enum proof *proof, char *told, size_t told_size)
 		rc = 0;
 	} else if (rc == 0) {
 		*proof = finish_compare(t, &r.info);
-		snprintf(told, told_size, "%" PRId64 " bytes, ETag %.64s", r.info.size, r.info.etag);
+		snprintf(told, told_size, "%" PRId64 " bytes, ETag %.64s%s", r.info.size, r.info.etag,
+		    t->verify == VERIFY_CRC32C && !r.info.has_crc32c ? ", no CRC32C" : "");
 		if (text_is_plain(r.info.etag))
 			strlcpy(t->etag, r.info.etag, sizeof(t->etag));
 	}
@@ -120,6 +124,7 @@ finish_is_verified(struct transfer *t, enum proof proof)
 		const char *name;
 	} wanted[] = {
 		[VERIFY_CRC64] = { PROOF_CRC64, "crc64" },
+		[VERIFY_CRC32C] = { PROOF_CRC32C, "crc32c" },
 		[VERIFY_MD5] = { PROOF_MD5, "md5" },
 		[VERIFY_SIZE] = { PROOF_SIZE, "size" },
 	};
@@ -151,6 +156,8 @@ finish_verify(struct transfer *t)
 		return -1;
 	if (finish_is_verified(t, proof))
 		return 0;
+	/* whoever found the upload completed would know no CRC32C of its parts any more, and could not see this again */
+	t->rotten = t->rotten || t->verify == VERIFY_CRC32C;
 	strlcpy(t->failure.store, t->target.store->conf.name, sizeof(t->failure.store));
 	return failure_set(&t->failure, CLASS_TRANSIENT, "destination differs: it has %s; sent were %" PRId64
 	    " bytes, CRC64 %" PRIu64, told, t->size, t->crc64);
@@ -164,6 +171,10 @@ finish_put(struct transfer *t)
 	/* its answer said all: the writer has compared */
 	if (t->verify == VERIFY_MD5 && !t->opaque_etags) {
 		t->verified_by = "md5";
+		return 0;
+	}
+	if (t->verify == VERIFY_CRC32C) {
+		t->verified_by = "crc32c";
 		return 0;
 	}
 	if (t->verify == VERIFY_CRC64 && t->has_server_crc64) {
@@ -209,7 +220,8 @@ finish_was_completed(struct transfer *t, bool *completed)
 	if (!*completed)
 		return 0;
 	t->crc64 = parts_crc64(t);
-	t->verified_by = proof == PROOF_CRC64 ? "crc64" : "md5";
+	/* ETags that come to the object's are as good there: each part was let in by its checksum, and the whole by theirs */
+	t->verified_by = proof == PROOF_CRC64 ? "crc64" : t->verify == VERIFY_CRC32C ? "crc32c" : "md5";
 	return 0;
 }
 
@@ -221,7 +233,7 @@ finish_body(const struct transfer *t, size_t *len)
 	int i;
 
 	for (i = 0; i < t->nparts; i++)
-		etags[i] = (struct store_etag){ i + 1, parts_etag(&t->parts[i]) };
+		etags[i] = (struct store_etag){ i + 1, parts_etag(&t->parts[i]), t->parts[i].has_crc32c, t->parts[i].crc32c };
 	body = store_complete_body(etags, t->nparts, len);
 	memory_free(etags);
 	if (body == NULL)
@@ -239,6 +251,7 @@ finish_complete_once(struct transfer *t, const char *body, size_t len)
 	target_prepare(t, &r, OP_COMPLETE);
 	r.call.upload_id = t->upload_id;
 	r.call.content_length = (int64_t)len;
+	r.call.crc32c = t->verify == VERIFY_CRC32C && parts_crc32c(t, &r.call.whole_crc32c);
 	r.call.if_none_match_any = t->task->if_exists != IF_EXISTS_OVERWRITE;
 	r.body = body;
 	rc = http_once(t->w, &r, &t->failure);
@@ -292,7 +305,10 @@ finish_complete(struct transfer *t, const char *body, size_t len)
 		rc = finish_complete_once(t, body, len);
 		if (rc == 0)
 			return 0;
-		if (worker_interrupted(t->w) || !finish_in_doubt(&t->failure))
+		/* the parts that it lists do not come to it: one of them is not what it was */
+		if (strcmp(t->failure.code, "BadDigest") == 0)
+			t->rotten = true;
+		if (worker_interrupted(t->w) || t->rotten || !finish_in_doubt(&t->failure))
 			return -1;
 		taken = target_is_taken(t, &t->failure);
 		if ((rc = finish_doubt(t)) == -1)

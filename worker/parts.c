@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "worker/checkpoint.h"
+#include "worker/crc32c.h"
 #include "worker/crc64.h"
 #include "worker/loop.h"
 #include "worker/memory.h"
@@ -86,6 +87,13 @@ parts_take(struct transfer *t, int number, uint64_t crc64, const char *etag)
 	t->bytes_done += transfer_part_size(t, number);
 }
 
+void
+parts_take_crc32c(struct transfer *t, int number, uint32_t crc32c)
+{
+	t->parts[number - 1].crc32c = crc32c;
+	t->parts[number - 1].has_crc32c = true;
+}
+
 uint64_t
 parts_crc64(const struct transfer *t)
 {
@@ -95,6 +103,20 @@ parts_crc64(const struct transfer *t)
 	for (i = 1; i <= t->nparts; i++)
 		crc = crc64_combine(crc, t->parts[i - 1].crc64, (uint64_t)transfer_part_size(t, i));
 	return crc;
+}
+
+bool
+parts_crc32c(const struct transfer *t, uint32_t *crc32c)
+{
+	int i;
+
+	*crc32c = 0;
+	for (i = 1; i <= t->nparts; i++) {
+		if (!t->parts[i - 1].has_crc32c)
+			return false;
+		*crc32c = crc32c_combine(*crc32c, t->parts[i - 1].crc32c, (uint64_t)transfer_part_size(t, i));
+	}
+	return true;
 }
 
 int64_t
@@ -145,6 +167,8 @@ parts_finish(struct transfer *t, struct pipe *p)
 
 	p->state = PIPE_IDLE;
 	parts_take(t, number, p->writer.crc64, p->writer.etag);
+	if (p->writer.framed)
+		parts_take_crc32c(t, number, p->writer.crc32c);
 	if (t->multipart)
 		checkpoint_part(t, number);
 	else if (p->writer.has_server_crc64)

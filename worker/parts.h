@@ -14,6 +14,9 @@ void parts_lay_out(struct transfer *t);
 
 /* Takes part number as finished; bytes and counts follow. */
 void parts_take(struct transfer *t, int number, uint64_t crc64, const char *etag);
+
+/* What the destination says of it, and what was sent: the same. */
+void parts_take_crc32c(struct transfer *t, int number, uint32_t crc32c);
 const char *parts_etag(const struct part *part);
 
 /* Moves all that is left.  Returns 0, or -1 with t->failure, or interrupted. */
@@ -21,6 +24,9 @@ int parts_move(struct transfer *t);
 
 /* CRC64 of the whole from that of the parts. */
 uint64_t parts_crc64(const struct transfer *t);
+
+/* The same with CRC32C.  False if that of a part is not known. */
+bool parts_crc32c(const struct transfer *t, uint32_t *crc32c);
 
 /* Bytes in flight, for progress. */
 int64_t parts_in_flight(const struct transfer *t);

@@ -65,7 +65,7 @@ item_begin(struct s3xml_parser *p)
 	else
 		x->uploads[x->nuploads] = (struct s3xml_upload){ .initiated = -1 };
 	p->in_item = true;
-	p->seen &= ~(S3XML_PART_FIELDS | S3XML_UPLOAD_FIELDS);
+	p->seen &= ~(S3XML_PART_FIELDS | S3XML_PART_OPTIONAL | S3XML_UPLOAD_FIELDS);
 }
 
 static void XMLCALL

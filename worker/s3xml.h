@@ -31,6 +31,8 @@ struct s3xml_part {
 	int number;
 	int64_t size;
 	char etag[S3XML_ETAG_MAX]; /* without quotes */
+	bool has_crc32c;
+	uint32_t crc32c;
 };
 
 struct s3xml_upload {
@@ -47,6 +49,8 @@ struct s3xml {
 	char code[128];		   /* Error; COS's AccessDenied "Request has expired" is RequestTimeTooSkewed here */
 	char message[256];	   /* Error; cut to size, Ceph sends none */
 	char crc64[32];		   /* COS Complete may carry <CRC64>-like elements; empty if not */
+	char checksum_algorithm[16]; /* ListParts: what the upload was begun with, "CRC32C"; empty if not said */
+	char checksum_type[16];	     /* "FULL_OBJECT", "COMPOSITE" */
 	bool truncated;		   /* the lists: more pages */
 	int next_marker;
 	int nparts;

@@ -6,9 +6,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "worker/crc32c.h"
 #include "worker/s3xml_parser.h"
 
 #define PART_NUMBER_MAX 10000
+#define CHECKSUM_WORD_MAX sizeof(((struct s3xml *)0)->checksum_type)
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 static const struct {
@@ -34,9 +36,12 @@ static const struct s3xml_element elements[] = {
 	{ S3XML_LIST_PARTS, false, "UploadId", FIELD_UPLOAD_ID, S3XML_UPLOAD_ID_MAX },
 	{ S3XML_LIST_PARTS, false, "IsTruncated", FIELD_TRUNCATED, 16 },
 	{ S3XML_LIST_PARTS, false, "NextPartNumberMarker", FIELD_NEXT_MARKER, 32 },
+	{ S3XML_LIST_PARTS, false, "ChecksumAlgorithm", FIELD_CHECKSUM_ALGORITHM, CHECKSUM_WORD_MAX },
+	{ S3XML_LIST_PARTS, false, "ChecksumType", FIELD_CHECKSUM_TYPE, CHECKSUM_WORD_MAX },
 	{ S3XML_LIST_PARTS, true, "PartNumber", FIELD_PART_NUMBER, 32 },
 	{ S3XML_LIST_PARTS, true, "Size", FIELD_PART_SIZE, 32 },
 	{ S3XML_LIST_PARTS, true, "ETag", FIELD_PART_ETAG, S3XML_ETAG_MAX },
+	{ S3XML_LIST_PARTS, true, "ChecksumCRC32C", FIELD_PART_CRC32C, 32 },
 	{ S3XML_LIST_UPLOADS, false, "IsTruncated", FIELD_TRUNCATED, 16 },
 	{ S3XML_LIST_UPLOADS, true, "Key", FIELD_KEY, S3XML_KEY_MAX },
 	{ S3XML_LIST_UPLOADS, true, "UploadId", FIELD_LISTED_ID, S3XML_UPLOAD_ID_MAX },
@@ -203,6 +208,15 @@ s3xml_take(struct s3xml_parser *p)
 		break;
 	case FIELD_PART_ETAG:
 		take_etag(p, s, part->etag);
+		break;
+	case FIELD_PART_CRC32C: /* one that is none is as good as none */
+		part->has_crc32c = crc32c_parse(s, &part->crc32c) == 0;
+		break;
+	case FIELD_CHECKSUM_ALGORITHM:
+		strlcpy(x->checksum_algorithm, s, sizeof(x->checksum_algorithm));
+		break;
+	case FIELD_CHECKSUM_TYPE:
+		strlcpy(x->checksum_type, s, sizeof(x->checksum_type));
 		break;
 	case FIELD_KEY:
 		memcpy(upload->key, s, p->len + 1);

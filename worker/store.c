@@ -218,6 +218,8 @@ draft_headers(struct store_draft *d)
 
 	if (draft_conditions(d) == -1 || (creates && draft_object_headers(d) == -1))
 		return -1;
+	if (call->crc32c && draft_checksum(d) == -1)
+		return -1;
 	if (call->op == OP_COMPLETE && draft_header(d, "Content-Type", "application/xml") == -1)
 		return -1;
 	if (has_body && call->content_md5 != NULL && call->content_md5[0] != '\0' &&

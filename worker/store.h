@@ -43,6 +43,8 @@ struct object_info {
 	bool accepts_ranges;
 	bool has_crc64;
 	uint64_t crc64; /* x-cos-hash-crc64ecma */
+	bool has_crc32c;
+	uint32_t crc32c; /* x-amz-checksum-crc32c, of all bytes: one of the type COMPOSITE is not taken */
 	int64_t date;	     /* seconds since 1970 by the server's clock */
 	int64_t retry_after; /* seconds */
 	int64_t retry_at;    /* the same, where it was said as a date */
@@ -69,7 +71,14 @@ struct store_call {
 	int64_t range_last;	/* -1: the whole object */
 	const char *if_match;	/* ETag without quotes; NULL or "" for none.  A weak one (W/…) never matches and is not sent */
 	bool if_none_match_any; /* PUT, COMPLETE: only if nothing is there (If-None-Match: *, x-cos-forbid-overwrite: true) */
-	int64_t content_length; /* PUT, UPLOAD_PART, COMPLETE */
+	int64_t content_length; /* PUT, UPLOAD_PART, COMPLETE: of the body as it is sent */
+	/*
+	 * S3: INITIATE asks for an upload with CRC32C, HEAD for the object's; the body of PUT and UPLOAD_PART is framed and has it in
+	 * its trailer (aws_chunked.h), with decoded_length bytes in the frame; COMPLETE says the whole object's.
+	 */
+	bool crc32c;
+	int64_t decoded_length;
+	uint32_t whole_crc32c;
 	const char *content_md5; /* base64; NULL for none */
 	const struct object_info *info; /* PUT, INITIATE: headers and metadata that the new object gets; NULL for none */
 	const char *storage_class;	/* PUT, INITIATE; "" for none */
@@ -129,6 +138,8 @@ enum error_class store_classify(int status, const char *code, enum store_op op);
 struct store_etag {
 	int number;
 	const char *etag;
+	bool has_crc32c;
+	uint32_t crc32c;
 };
 char *store_complete_body(const struct store_etag *parts, int nparts, size_t *len);
 

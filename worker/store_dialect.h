@@ -70,6 +70,9 @@ int draft_query(struct store_draft *d, const char *name, const char *value);
 /* The headers and the metadata of a new object (call->info, call->storage_class). */
 int draft_object_headers(struct store_draft *d);
 
+/* What call->crc32c asks for. */
+int draft_checksum(struct store_draft *d);
+
 /* True if the name is one that HTTP allows and every store keeps: letters, digits, '-', '_', '.'. */
 bool store_is_header_name(const char *name);
 

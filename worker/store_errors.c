@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/crc32c.h"
 #include "worker/memory.h"
 #include "worker/store.h"
 
@@ -127,7 +128,7 @@ put_escaped(FILE *out, const char *s)
 char *
 store_complete_body(const struct store_etag *parts, int nparts, size_t *len)
 {
-	char *body = NULL;
+	char *body = NULL, crc32c[CRC32C_TEXT_MAX];
 	FILE *out;
 	int i;
 
@@ -138,7 +139,12 @@ store_complete_body(const struct store_etag *parts, int nparts, size_t *len)
 	for (i = 0; i < nparts; i++) {
 		fprintf(out, "<Part><PartNumber>%d</PartNumber><ETag>\"", parts[i].number);
 		put_escaped(out, parts[i].etag);
-		fputs("\"</ETag></Part>", out);
+		fputs("\"</ETag>", out);
+		if (parts[i].has_crc32c) {
+			crc32c_format(parts[i].crc32c, crc32c);
+			fprintf(out, "<ChecksumCRC32C>%s</ChecksumCRC32C>", crc32c);
+		}
+		fputs("</Part>", out);
 	}
 	fputs("</CompleteMultipartUpload>", out);
 	if (ferror(out) || fclose(out) != 0)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/crc32c.h"
 #include "worker/crc64.h"
 #include "worker/store_dialect.h"
 
@@ -167,6 +168,12 @@ take_crc64(struct object_info *info, const char *value)
 }
 
 static void
+take_crc32c(struct object_info *info, const char *value)
+{
+	info->has_crc32c = crc32c_parse(value, &info->crc32c) == 0;
+}
+
+static void
 set_retry_after(struct object_info *info, int64_t seconds)
 {
 	info->retry_after = seconds < 0 ? 0 : seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX;
@@ -215,6 +222,7 @@ static const struct {
 	{ "accept-ranges", take_accept_ranges },
 	{ "etag", take_etag },
 	{ "x-cos-hash-crc64ecma", take_crc64 },
+	{ "x-amz-checksum-crc32c", take_crc32c },
 	{ "x-amz-version-id", take_version },
 	{ "x-cos-version-id", take_version },
 	{ "date", take_date },

@@ -39,12 +39,14 @@ sign(struct store_draft *d)
 		.secret_key = store->secret_key,
 		.region = store->region[0] != '\0' ? store->region : "us-east-1",
 	};
+	bool framed = d->call->crc32c && (d->call->op == OP_PUT || d->call->op == OP_UPLOAD_PART);
+	const char *payload = framed ? "STREAMING-UNSIGNED-PAYLOAD-TRAILER" : "UNSIGNED-PAYLOAD";
 	char date[32], authorization[SIGN_AUTHORIZATION_MAX];
 	int result;
 
 	sign_v4_date(d->call->now, date, sizeof(date));
-	if (draft_header(d, "x-amz-date", date) == -1 ||
-	    draft_header(d, "x-amz-content-sha256", "UNSIGNED-PAYLOAD") == -1)
+	d->sign.payload_hash = payload;
+	if (draft_header(d, "x-amz-date", date) == -1 || draft_header(d, "x-amz-content-sha256", payload) == -1)
 		return -1;
 	if (store->session_token[0] != '\0' && draft_header(d, d->dialect->token_header, store->session_token) == -1)
 		return -1;

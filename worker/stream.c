@@ -149,6 +149,8 @@ stream_part(struct stream *s, int number, int64_t size)
 	if (stream_send(s, number, transfer_part_offset(t, number), size) == -1)
 		return -1;
 	parts_take(t, number, s->writer.crc64, s->writer.etag);
+	if (s->writer.framed)
+		parts_take_crc32c(t, number, s->writer.crc32c);
 	checkpoint_part(t, number);
 	return 0;
 }
@@ -179,6 +181,8 @@ stream_small(struct stream *s, int64_t size)
 	if (stream_send(s, 0, 0, size) == -1)
 		return target_is_taken(t, &t->failure) ? target_meet(t) : -1;
 	parts_take(t, 1, s->writer.crc64, s->writer.etag);
+	if (s->writer.framed)
+		parts_take_crc32c(t, 1, s->writer.crc32c);
 	t->has_server_crc64 = s->writer.has_server_crc64;
 	return 0;
 }

@@ -15,12 +15,13 @@ static int
 target_choose_verify(struct transfer *t)
 {
 	const struct config_store *conf = &t->target.store->conf;
+	bool s3 = conf->kind == STORE_S3;
 
 	t->verify = conf->verify;
 	t->verify_auto = conf->verify == VERIFY_AUTO;
 	if (t->verify_auto)
-		t->verify = conf->kind == STORE_S3 ? VERIFY_MD5 : VERIFY_CRC64;
-	if ((conf->kind == STORE_S3 && t->verify == VERIFY_CRC64) || (conf->kind != STORE_S3 && t->verify == VERIFY_MD5))
+		t->verify = s3 ? VERIFY_MD5 : VERIFY_CRC64;
+	if (s3 ? t->verify == VERIFY_CRC64 : t->verify == VERIFY_MD5 || t->verify == VERIFY_CRC32C)
 		return failure_set(&t->failure, CLASS_PERMANENT, "store %s (%s) cannot verify by %s", conf->name,
 		    store_kind_name(conf->kind), store_verify_name(t->verify));
 	return 0;
@@ -62,6 +63,7 @@ target_prepare(struct transfer *t, struct http_request *r, enum store_op op)
 	http_prepare(r, t->target.store, op);
 	r->call.bucket = t->target.bucket;
 	r->call.key = t->target.key;
+	r->call.crc32c = t->verify == VERIFY_CRC32C;
 }
 
 int

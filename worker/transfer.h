@@ -26,7 +26,9 @@ enum part_state { PART_LEFT, PART_BUSY, PART_DONE };
 /* 10,000 of these must fit: what a part is besides follows from its number. */
 struct part {
 	uint64_t crc64;
-	enum part_state state;
+	enum part_state state : 8;
+	bool has_crc32c : 1;
+	uint32_t crc32c; /* where the destination is verified by it */
 	char etag[PART_ETAG_SIZE];
 	char *long_etag; /* heap, where etag is too small for it */
 };

@@ -142,15 +142,33 @@ upload_match_part(struct transfer *t, const struct s3xml_part *listed)
 		return;
 	part = &t->parts[listed->number - 1];
 	if (part->state != PART_BUSY || listed->size != transfer_part_size(t, listed->number) ||
-	    strcmp(listed->etag, part->etag) != 0)
+	    strcmp(listed->etag, part->etag) != 0 || (t->verify == VERIFY_CRC32C && !listed->has_crc32c))
 		return;
 	parts_take(t, listed->number, part->crc64, listed->etag);
+	/* it was held against what was sent before the part became a row, which the ETag says it still is */
+	if (t->verify == VERIFY_CRC32C)
+		parts_take_crc32c(t, listed->number, listed->crc32c);
 	t->resumed++;
 }
 
-/* Returns 1 if there is a next page, 0 at the end, -1; *gone says that the store knows no such upload. */
+/*
+ * An upload is with CRC32C or without from its beginning on: one from before the store's verify was changed takes no part of
+ * the other kind.
+ */
+static bool
+upload_sums_fit(const struct transfer *t, const struct s3xml *list)
+{
+	bool full = list->checksum_type[0] == '\0' || strcmp(list->checksum_type, "FULL_OBJECT") == 0;
+
+	return (t->verify == VERIFY_CRC32C) == (full && strcmp(list->checksum_algorithm, "CRC32C") == 0);
+}
+
+/* What became of the upload that a checkpoint names. */
+enum upload_fate { UPLOAD_THERE, UPLOAD_GONE, UPLOAD_UNFIT };
+
+/* Returns 1 if there is a next page, 0 at the end, -1. */
 static int
-upload_list_page(struct transfer *t, int *marker, bool *gone)
+upload_list_page(struct transfer *t, int *marker, enum upload_fate *fate)
 {
 	struct http_request r;
 	int i, rc;
@@ -160,10 +178,12 @@ upload_list_page(struct transfer *t, int *marker, bool *gone)
 	r.call.part_marker = *marker;
 	rc = http_call(t->w, &r, &t->failure);
 	/* RGW may answer 500 to an id that it does not know, again and again */
-	*gone = rc == -1 && (r.status == 404 || r.status == 500);
+	*fate = rc == -1 && (r.status == 404 || r.status == 500) ? UPLOAD_GONE : UPLOAD_THERE;
 	if (rc == 0 && r.xml.root != S3XML_LIST_PARTS)
 		rc = http_failure(&r, &t->failure, CLASS_TRANSIENT, "the answer is no list of parts");
-	if (rc == 0) {
+	if (rc == 0 && !upload_sums_fit(t, &r.xml)) {
+		*fate = UPLOAD_UNFIT;
+	} else if (rc == 0) {
 		for (i = 0; i < r.xml.nparts; i++)
 			upload_match_part(t, &r.xml.parts[i]);
 		rc = r.xml.truncated && r.xml.next_marker > *marker ? 1 : 0;
@@ -173,26 +193,25 @@ upload_list_page(struct transfer *t, int *marker, bool *gone)
 	return rc;
 }
 
-/* Returns 0, or -1; *gone. */
 static int
-upload_list(struct transfer *t, bool *gone)
+upload_list(struct transfer *t, enum upload_fate *fate)
 {
 	int marker = 0, rc;
 
 	do
-		rc = upload_list_page(t, &marker, gone);
+		rc = upload_list_page(t, &marker, fate);
 	while (rc == 1);
-	if (*gone)
+	if (*fate == UPLOAD_GONE)
 		failure_init(&t->failure);
-	return *gone ? 0 : rc;
+	return *fate == UPLOAD_GONE ? 0 : rc;
 }
 
 static int
-upload_take_file(struct transfer *t, bool *gone)
+upload_take_file(struct transfer *t, enum upload_fate *fate)
 {
 	int i, rc = file_resume_temp(&t->target.file, t->upload_id, &t->failure);
 
-	*gone = rc == 1;
+	*fate = rc == 1 ? UPLOAD_GONE : UPLOAD_THERE;
 	for (i = 1; rc == 0 && i <= t->nparts; i++) {
 		if (t->parts[i - 1].state != PART_BUSY)
 			continue;
@@ -229,7 +248,7 @@ upload_is_good(const struct transfer *t)
 static int
 upload_resume(struct transfer *t, bool *completed)
 {
-	bool gone = false;
+	enum upload_fate fate = UPLOAD_THERE;
 	int rc;
 
 	strlcpy(t->upload_id, t->checkpoint.upload_id, sizeof(t->upload_id));
@@ -238,18 +257,19 @@ upload_resume(struct transfer *t, bool *completed)
 	parts_lay_out(t);
 	if (checkpoint_load_parts(t, upload_visit_part) == -1)
 		return -1;
-	rc = t->target.is_file ? upload_take_file(t, &gone) : upload_list(t, &gone);
+	rc = t->target.is_file ? upload_take_file(t, &fate) : upload_list(t, &fate);
 	if (rc == -1)
 		return -1;
-	if (gone && t->checkpoint.completing) {
+	if (fate == UPLOAD_GONE && t->checkpoint.completing) {
 		rc = finish_was_completed(t, completed);
 		if (rc == -1 || *completed)
 			return rc;
 	}
 	upload_settle_parts(t);
-	if (!gone)
+	if (fate == UPLOAD_THERE)
 		return 0;
-	log_info("task %" PRId64 ": the upload that was begun is gone; begun anew", t->task->id);
+	log_info("task %" PRId64 ": the upload that was begun is %s; begun anew", t->task->id,
+	    fate == UPLOAD_GONE ? "gone" : "of no use (the store's verify was changed)");
 	t->resumed = 0;
 	return upload_drop(t) == -1 ? -1 : parts_plan(t);
 }

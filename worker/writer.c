@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/clock.h"
+#include "worker/crc32c.h"
 #include "worker/crc64.h"
 #include "worker/expect.h"
 #include "worker/memory.h"
@@ -28,6 +29,7 @@ writer_init(struct writer *w, struct transfer *t, struct ring *ring, bool small)
 	w->t = t;
 	w->ring = ring;
 	w->small = small;
+	w->framed = t->verify == VERIFY_CRC32C;
 	if (t->verify == VERIFY_MD5 && (w->md5 = EVP_MD_CTX_new()) == NULL)
 		memory_exhausted(1);
 	http_prepare(&w->put, t->target.store, OP_PUT);
@@ -59,6 +61,9 @@ writer_begin(struct writer *w, int number, int64_t offset, int64_t size, int64_t
 	w->moved_at = now;
 	w->sure = w->done = w->has_server_crc64 = false;
 	w->crc64 = 0;
+	w->crc32c = 0;
+	if (w->framed)
+		aws_chunked_begin(&w->frame, size);
 	w->etag[0] = '\0';
 	if (w->md5 != NULL && EVP_DigestInit_ex(w->md5, EVP_md5(), NULL) != 1)
 		memory_exhausted(1);
@@ -76,13 +81,28 @@ writer_available(const struct writer *w)
 	return (size_t)(used < left ? used : left);
 }
 
+/* The same, of what fits into max bytes and into the chunk that is open. */
+static size_t
+writer_room(const struct writer *w, size_t max)
+{
+	size_t n = writer_available(w);
+
+	if (w->framed && (int64_t)n > aws_chunked_room(&w->frame))
+		n = (size_t)aws_chunked_room(&w->frame);
+	return n > max ? max : n;
+}
+
 static void
 writer_count(struct writer *w, const char *buf, size_t len)
 {
 	w->crc64 = crc64_update(w->crc64, buf, len);
+	if (w->framed)
+		w->crc32c = crc32c_update(w->crc32c, buf, len);
 	if (w->md5 != NULL && EVP_DigestUpdate(w->md5, buf, len) != 1)
 		memory_exhausted(1);
 	w->counted += (int64_t)len;
+	if (w->framed)
+		aws_chunked_advance(&w->frame, (int64_t)len, w->crc32c);
 }
 
 /* An object in one PUT is there as soon as its last byte is: so what is expected is held against it before. */
@@ -96,21 +116,27 @@ static ssize_t
 writer_on_read(struct http_request *put, char *buf, size_t max)
 {
 	struct writer *w = put->arg;
-	size_t n = writer_available(w);
+	size_t edge = w->framed ? aws_chunked_edge(&w->frame, buf, max) : 0;
+	size_t n = writer_room(w, max - edge);
 
-	if (w->taken == w->size)
-		return 0;
+	if (w->taken == w->size || (n == 0 && edge > 0))
+		return (ssize_t)edge;
 	if (n == 0 || rate_wait(&put->store->rate, clock_ms()) != 0) {
+		if (edge > 0)
+			return (ssize_t)edge;
 		w->paused = true;
 		return HTTP_READ_PAUSE;
 	}
-	n = rate_portion(&put->store->rate, n > max ? max : n);
-	ring_read(w->ring, buf, n);
+	n = rate_portion(&put->store->rate, n);
+	ring_read(w->ring, buf + edge, n);
 	w->taken += (int64_t)n;
-	writer_count(w, buf, n);
+	writer_count(w, buf + edge, n);
 	rate_spend(&put->store->rate, (int64_t)n);
 	if (writer_check_expected(w, &put->refused) == -1)
 		return HTTP_READ_REFUSE;
+	n += edge;
+	if (w->framed)
+		n += aws_chunked_edge(&w->frame, buf + n, max - n);
 	return (ssize_t)n;
 }
 
@@ -124,11 +150,13 @@ writer_start(struct writer *w, int64_t now, struct failure *f)
 	put->role = HTTP_WRITER;
 	put->small_buffers = w->small;
 	put->on_read = writer_on_read;
-	put->direct = w->size >= WRITER_DIRECT;
+	put->direct = w->size >= WRITER_DIRECT && !w->framed;
 	put->arg = w;
 	put->call.bucket = target->bucket;
 	put->call.key = target->key;
-	put->call.content_length = w->size;
+	put->call.content_length = w->framed ? aws_chunked_length(w->size) : w->size;
+	put->call.crc32c = w->framed;
+	put->call.decoded_length = w->size;
 	if (w->number == 0) {
 		put->call.info = &target->info;
 		put->call.storage_class = w->t->task->storage_class;
@@ -178,6 +206,22 @@ writer_check_md5(struct writer *w, struct failure *f)
 	    "destination differs: ETag %.64s, but what was sent has MD5 %s", w->etag, hex);
 }
 
+/* A server that knows the checksum has compared it with the trailer, and says it again. */
+static int
+writer_check_crc32c(struct writer *w, struct failure *f)
+{
+	const struct object_info *info = &w->put.info;
+
+	if (info->has_crc32c && info->crc32c == w->crc32c)
+		return 0;
+	writer_spoil(w);
+	if (!info->has_crc32c)
+		return http_failure(&w->put, f, CLASS_PERMANENT,
+		    "the server says no x-amz-checksum-crc32c and seems to know none: set verify of the store to another");
+	return http_failure(&w->put, f, CLASS_TRANSIENT, "destination differs: CRC32C %08" PRIx32
+	    ", but what was sent has %08" PRIx32, info->crc32c, w->crc32c);
+}
+
 static int
 writer_check(struct writer *w, struct failure *f)
 {
@@ -193,22 +237,34 @@ writer_check(struct writer *w, struct failure *f)
 		return http_failure(&w->put, f, CLASS_TRANSIENT,
 		    "destination differs: CRC64 %" PRIu64 ", but what was sent has %" PRIu64, info->crc64, w->crc64);
 	}
+	if (w->framed)
+		return writer_check_crc32c(w, f);
 	if (w->md5 != NULL)
 		return writer_check_md5(w, f);
 	return 0;
+}
+
+/* We give no hash of a framed body: a server that misses one has taken its announcement for that, and knows no trailers. */
+static int
+writer_blame_frame(struct writer *w, struct failure *f)
+{
+	if (!w->framed || strcmp(f->code, "XAmzContentSHA256Mismatch") != 0)
+		return -1;
+	return http_failure(&w->put, f, CLASS_PERMANENT,
+	    "HTTP %d XAmzContentSHA256Mismatch: the server seems to know no x-amz-checksum-crc32c: set verify of the store to another",
+	    w->put.status);
 }
 
 static int
 writer_finish(struct writer *w, struct failure *f)
 {
 	/* asked while the handle is still ours */
-	bool whole = w->taken == w->size && http_sent(&w->put) >= w->size;
+	bool whole = w->taken == w->size && http_sent(&w->put) >= w->put.call.content_length;
 	int rc = http_result(&w->put, f);
 
 	if (rc == 0 && !whole)
 		rc = http_failure(&w->put, f, CLASS_TRANSIENT, "answered before all bytes were sent");
-	if (rc == 0)
-		rc = writer_check(w, f);
+	rc = rc == 0 ? writer_check(w, f) : writer_blame_frame(w, f);
 	w->done = rc == 0;
 	writer_drop(w);
 	return rc;

@@ -1,6 +1,6 @@
 /*
  * The destination's side of a pipe: takes a part's bytes out of the ring and sends them as one PUT, or writes them to the file,
- * with CRC64, and MD5 where the destination is verified by it, computed as they leave.
+ * with CRC64, and MD5 or CRC32C where the destination is verified by it, computed as they leave.
  *
  * The last bytes of a part go out only when the reader is sure of all of them (writer->sure): so no server ever has a whole
  * part, or a whole object, of which the source's side failed.
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "worker/aws_chunked.h"
 #include "worker/failure.h"
 #include "worker/http.h"
 #include "worker/ring.h"
@@ -36,6 +37,9 @@ struct writer {
 	int64_t moved; /* http_sent() of late */
 	int64_t moved_at;
 	uint64_t crc64;
+	bool framed; /* the destination is verified by CRC32C, which follows the body in a trailer */
+	struct aws_chunked frame;
+	uint32_t crc32c;
 	char etag[S3XML_ETAG_MAX]; /* once done */
 	bool has_server_crc64;
 	uint64_t server_crc64;

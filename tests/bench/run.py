@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Benchmarks: what a GiB costs, and what a small object costs, ferryd beside what a user would pick instead.
 
-  run.py [speed|small|memory|streams]...   (default: all)   --runs N   --size MIB   --count N   --workers N
+  run.py [speed|small|memory|streams|verify]...   (default: all)   --runs N   --size MIB   --count N   --workers N
 
 Each table comes from one run on one machine: CPU seconds of the client alone (user and system; for ferryd the master, its workers and
 every process that they had meanwhile), peak memory (for ferryd what the kernel charged to the worker's cgroup, page cache included; for
@@ -25,6 +25,7 @@ from memory import memory  # noqa: E402
 from peers import PACKAGES  # noqa: E402
 from small import small  # noqa: E402
 from speed import speed  # noqa: E402
+from verify import verify  # noqa: E402
 
 
 def streams(bench, options):
@@ -38,7 +39,7 @@ def streams(bench, options):
     table("256 MiB over 80 ms round trip, 8 MiB/s a connection", ("streams", "MiB/s", "CPU s / GiB", "peak memory"), rows)
 
 
-PARTS = {"speed": speed, "small": small, "memory": memory, "streams": streams}
+PARTS = {"speed": speed, "small": small, "memory": memory, "streams": streams, "verify": verify}
 
 
 def main():

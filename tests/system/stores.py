@@ -170,6 +170,42 @@ class S3:
         return re.findall(r"<UploadId>([^<]+)</UploadId>", text)
 
 
+class Sums(S3):
+    """tests/servers/s3 as a process that ends with us: S3 with additional checksums."""
+
+    BUCKET, ID, SECRET = "sums", "FERRYTESTSUMS0000000", "sumsTestSecretKeyThatMustNeverShow000000"
+
+    def __init__(self):
+        command = ["node", os.path.join(ROOT, "tests", "servers", "s3", "main.js"), "--bucket", self.BUCKET, "--key",
+                   f"{self.ID}:{self.SECRET}"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        super().__init__(json.loads(self.process.stdout.readline())["port"], self.ID, self.SECRET)
+
+    def ask(self, method, path, body=None):
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        conn.request(method, path, body)
+        text = conn.getresponse().read()
+        conn.close()
+        return json.loads(text)
+
+    def wrong(self, operation):
+        """From now on that operation's answers say another checksum; "" for none."""
+        self.ask("POST", "/-/wrong", operation)
+
+    def log(self, operation=None):
+        """(status, code) of each such request so far."""
+        return [(status, code) for name, status, code in self.ask("GET", "/-/log") if operation in (None, name)]
+
+    def store(self, **over):
+        return {"kind": "s3", "endpoint": f"http://127.0.0.1:{self.port}", "region": "us-east-1", "addressing": "path",
+                "access_key": self.ID, "secret": self.SECRET, "verify": "crc32c", **over}
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
 class Ceph(S3):
     """A real gateway: tests/ceph-dev.sh."""
 

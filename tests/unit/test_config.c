@@ -336,6 +336,8 @@ test_memory(void)
 	is_str(memory_backend_name(MEMORY_CGROUP1), "cgroup v1", "a backend as people read it");
 	is_str(store_kind_name(STORE_HTTP), "http", "a kind");
 	is_str(store_verify_name(VERIFY_CRC64), "crc64", "a verification");
+	is_str(store_verify_name(VERIFY_CRC32C), "crc32c", "another");
+	is_str(store_verify_name(VERIFY_NONE), "none", "the last");
 	is_str(store_kind_name((enum store_kind)99), "unknown", "a kind that there is not");
 }
 

@@ -196,6 +196,27 @@ test_list(void)
 	ok(true, "releasing twice is harmless");
 }
 
+#define SUMMED(n, size, etag, sum)                                                                 \
+	"<Part><PartNumber>" n "</PartNumber><ETag>" etag "</ETag><ChecksumCRC32C>" sum "</ChecksumCRC32C><Size>" size "</Size></Part>"
+
+static void
+test_checksums(void)
+{
+	struct s3xml x;
+
+	is_int(read_text(&x, LIST("<ChecksumAlgorithm>CRC32C</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>" SUMMED("1",
+		       "9", "a", "4waSgw==") SUMMED("2", "9", "b", "4waSgw==-2") PART("3", "9", "c"))),
+	    0, "a list of parts with checksums");
+	is_str(x.checksum_algorithm, "CRC32C", "their kind");
+	is_str(x.checksum_type, "FULL_OBJECT", "and that of the whole");
+	is_int(x.nparts, 3, "three of them");
+	ok(x.parts[0].has_crc32c && x.parts[0].crc32c == 0xe3069283, "the first's checksum");
+	ok(!x.parts[1].has_crc32c, "one that is none is not taken");
+	ok(!x.parts[2].has_crc32c, "nor that of the part before");
+	s3xml_release(&x);
+	refuses(LIST("<ChecksumAlgorithm>CRC32CCRC32CCRC32C</ChecksumAlgorithm>"), "is longer", "an algorithm that is too long");
+}
+
 static void
 test_bad_lists(void)
 {
@@ -323,6 +344,7 @@ main(void)
 	test_errors();
 	test_utf16();
 	test_list();
+	test_checksums();
 	test_bad_lists();
 	test_1001_parts();
 	test_uploads();

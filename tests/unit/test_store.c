@@ -191,6 +191,58 @@ test_signing(void)
 	store_request_release(&req);
 }
 
+/* Builds call for S3 with its checksum, and has the headers of one operation looked at. */
+static void
+test_checksums(void)
+{
+	struct object_info info;
+	struct store_call call = { .op = OP_INITIATE, .bucket = "b-1", .key = "k", .crc32c = true, .now = NOW };
+	struct store_request req;
+
+	object_info_init(&info);
+	strlcpy(info.content_encoding, "gzip", sizeof(info.content_encoding));
+	call.info = &info;
+	builds(&aws, &call, &req, "an upload with checksums");
+	is_str(header(&req, "x-amz-checksum-algorithm"), "CRC32C", "of this kind");
+	is_str(header(&req, "x-amz-checksum-type"), "FULL_OBJECT", "and one for all of it");
+	is_str(header(&req, "Content-Encoding"), "gzip", "the object's coding");
+	is_str(header(&req, "x-amz-content-sha256"), "UNSIGNED-PAYLOAD", "no framing yet");
+	store_request_release(&req);
+	call.op = OP_PUT;
+	call.content_length = 61;
+	call.decoded_length = 9;
+	builds(&aws, &call, &req, "an object with a trailer");
+	is_str(header(&req, "Content-Encoding"), "aws-chunked,gzip", "the framing, then the object's coding");
+	is_str(header(&req, "x-amz-content-sha256"), "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "how the payload is signed");
+	is_str(header(&req, "x-amz-decoded-content-length"), "9", "the length of what is framed");
+	is_str(header(&req, "x-amz-trailer"), "x-amz-checksum-crc32c", "what follows");
+	is_str(header(&req, "x-amz-checksum-crc32c"), "(none)", "and is not known yet");
+	ok(strstr(header(&req, "Authorization"), "SignedHeaders=content-encoding;host;x-amz-content-sha256;x-amz-date;"
+		"x-amz-decoded-content-length;x-amz-sdk-checksum-algorithm;x-amz-security-token;x-amz-trailer,") != NULL,
+	    "all of it signed");
+	store_request_release(&req);
+	call.op = OP_UPLOAD_PART;
+	call.upload_id = "U";
+	call.part_number = 1;
+	builds(&ceph, &call, &req, "a part with a trailer");
+	is_str(header(&req, "Content-Encoding"), "aws-chunked", "a part has no other coding");
+	store_request_release(&req);
+	call.op = OP_COMPLETE;
+	call.whole_crc32c = 0xe3069283;
+	builds(&ceph, &call, &req, "Complete");
+	is_str(header(&req, "x-amz-checksum-crc32c"), "4waSgw==", "says what the whole comes to");
+	is_str(header(&req, "x-amz-checksum-type"), "FULL_OBJECT", "by its bytes");
+	store_request_release(&req);
+	call.op = OP_HEAD;
+	builds(&ceph, &call, &req, "HEAD");
+	is_str(header(&req, "x-amz-checksum-mode"), "ENABLED", "asks for it");
+	store_request_release(&req);
+	call.crc32c = false;
+	builds(&ceph, &call, &req, "HEAD without");
+	is_str(header(&req, "x-amz-checksum-mode"), "(none)", "does not");
+	store_request_release(&req);
+}
+
 static void
 test_refusals(void)
 {
@@ -241,6 +293,7 @@ main(void)
 	test_operations();
 	test_conditions();
 	test_signing();
+	test_checksums();
 	test_refusals();
 	return done_testing();
 }

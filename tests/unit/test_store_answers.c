@@ -388,7 +388,8 @@ test_names(void)
 static void
 test_complete_body(void)
 {
-	static const struct store_etag parts[] = { { 1, "abc" }, { 10000, "a<&>\"" } };
+	static const struct store_etag parts[] = { { .number = 1, .etag = "abc" }, { .number = 10000, .etag = "a<&>\"" } };
+	static const struct store_etag summed[] = { { 1, "abc", true, 0xe3069283 } };
 	struct s3xml x;
 	size_t len;
 	char *body = store_complete_body(parts, 2, &len);
@@ -403,6 +404,28 @@ test_complete_body(void)
 	is_int(s3xml_finish(&x, why, sizeof(why)), 0, "as well-formed");
 	s3xml_release(&x);
 	memory_free(body);
+	body = store_complete_body(summed, 1, &len);
+	is_str(body,
+	    "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>\"abc\"</ETag>"
+	    "<ChecksumCRC32C>4waSgw==</ChecksumCRC32C></Part></CompleteMultipartUpload>",
+	    "the body with checksums");
+	memory_free(body);
+}
+
+static void
+test_checksum(void)
+{
+	static const char *const none[] = { "4waSgw==-3", "4waSgw", "", "3808858755", "4waSgw==4waSgw==" };
+
+	object_info_init(&info);
+	ok(!info.has_crc32c, "no checksum to begin with");
+	store_take_header(&ceph, &info, "X-Amz-Checksum-CRC32C", "4waSgw==");
+	ok(info.has_crc32c && info.crc32c == 0xe3069283, "one that is said");
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		object_info_init(&info);
+		store_take_header(&ceph, &info, "x-amz-checksum-crc32c", none[i]);
+		ok(!info.has_crc32c, "\"%s\" is none", none[i]);
+	}
 }
 
 int
@@ -418,5 +441,6 @@ main(void)
 	test_classes();
 	test_names();
 	test_complete_body();
+	test_checksum();
 	return done_testing();
 }
