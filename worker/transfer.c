@@ -75,7 +75,9 @@ transfer_known(struct transfer *t)
 	if (parts_plan(t) == -1 || upload_open(t, &completed) == -1)
 		return -1;
 	transfer_log_start(t);
-	checkpoint_total(t);
+	/* the end of one PUT says it soon enough */
+	if (t->multipart || t->task->claim > 1)
+		checkpoint_total(t);
 	if (completed)
 		return 0;
 	if (transfer_move(t) == -1)
@@ -90,7 +92,8 @@ transfer_steps(struct transfer *t)
 
 	if (target_init(t) == -1 || source_init(t->w, &t->source, t->task->source, f) == -1)
 		return -1;
-	if (checkpoint_load(t) == -1)
+	/* what has never been claimed before has no checkpoint */
+	if (t->task->claim > 1 && checkpoint_load(t) == -1)
 		return -1;
 	if ((opening_is_wanted(t) ? opening_run(t) : source_open(t->w, &t->source, f)) == -1 || transfer_check_size(t) == -1)
 		return -1;

@@ -1,10 +1,11 @@
-"""What an object costs in requests: one of a part takes a GET and a PUT."""
+"""What an object costs in requests and statements: one of a part takes a GET and a PUT, and nothing of the database while it is carried."""
 
 import pytest
 
 from content import crc64_content
 from rig import MIB, wait_until
 from stores import BUCKET
+from wires import PostgresWire, Tripwire
 
 HTTP = {"allow": ["127.0.0.1"], "private": True}
 PART = 5 * MIB
@@ -97,3 +98,18 @@ def test_body_that_breaks_off_is_taken_up_where_it_was(ferryd, db, cos, origin):
     first, second = origin.requests[:2]
     assert first.headers["Range"] == f"bytes=0-{PART - 1}" and second.headers["Range"].startswith(f"bytes={2 * MIB}-")
     assert second.headers["If-Match"] == '"short"'
+
+
+def test_fresh_object_of_one_put_needs_nothing_of_the_database(ferryd, db, cos, origin):
+    """Between the claim and the end of the task there is no statement of the worker's."""
+    wire = PostgresWire(Tripwire(), db.pg.directory, db.pg.port)
+    daemon = ferryd({"cos": cos.store()}, start=False, workers=1, http=HTTP)
+    daemon.conf["database"] = f"host=127.0.0.1 port={wire.port} dbname={db.name} user=ferry_test_daemon sslmode=disable"
+    daemon.write()
+    daemon.start()
+    try:
+        db.done(db.put(origin.url("/size/4096"), f"cos://{BUCKET}/object"))
+        assert {name.split("#")[0] for name, _ in wire.trip.points if name.startswith("worker ")} <= {"worker task_done"}
+    finally:
+        daemon.stop()
+        wire.stop()
