@@ -118,7 +118,8 @@ const char *http_redirect(const struct http_request *r);
 int http_failure(const struct http_request *r, struct failure *f, enum error_class class, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The loop's. */
+/* The loop's.  Fresh: a request has been started since the last http_perform(). */
+bool http_is_fresh(const struct http *http);
 void http_poll(struct http *http, struct curl_waitfd *fds, unsigned n, int timeout_ms);
 void http_perform(struct http *http);
 

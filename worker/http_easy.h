@@ -15,6 +15,7 @@ struct http {
 	CURLM *multi;
 	CURL *idle[HTTP_ROLES][HTTP_IDLE_MAX];
 	int nidle[HTTP_ROLES];
+	bool fresh; /* started, and not yet performed */
 };
 
 CURL *http_easy_take(struct http *http, enum http_role role);
