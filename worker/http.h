@@ -46,7 +46,7 @@ struct http_request {
 	enum http_role role;
 	http_on_body *on_body; /* NULL: the body is read as XML if the operation has one, else it is left */
 	http_on_read *on_read; /* PUT, UPLOAD_PART */
-	const char *body;      /* COMPLETE: call.content_length bytes */
+	const char *body;      /* COMPLETE; PUT, UPLOAD_PART instead of on_read: call.content_length bytes, sent with the head */
 	void *arg;
 	bool small_buffers;
 	bool guarded; /* private addresses are refused */
