@@ -50,7 +50,8 @@ http_free(struct http *http)
 void
 http_prepare(struct http_request *r, struct store *store, enum store_op op)
 {
-	memset(r, 0, sizeof(*r));
+	memset(r, 0, offsetof(struct http_request, refused));
+	r->xml.root = S3XML_NONE;
 	r->store = store;
 	r->call.op = op;
 	r->call.range_last = -1;

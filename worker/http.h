@@ -56,9 +56,6 @@ struct http_request {
 	bool done;
 	bool sent; /* something of it has left for the server */
 	int status;
-	struct object_info info;
-	struct s3xml xml;
-	struct failure refused;
 
 	/* http.c's own */
 	struct http *http;
@@ -70,6 +67,11 @@ struct http_request {
 	size_t document_bytes;
 	struct store_request wire;
 	char error[CURL_ERROR_SIZE];
+
+	/* the answer's large pieces; emptied one by one, since they are 17 KiB and most stays unused */
+	struct failure refused;
+	struct object_info info;
+	struct s3xml xml;
 };
 
 struct http *http_new(struct worker *w);

@@ -287,6 +287,7 @@ transfer_progress(struct transfer *t, int64_t now, struct msg_progress *progress
 	progress->bytes_total = t->streaming ? -1 : t->size;
 	progress->rate = t->rate;
 	units_format_size(rate, sizeof(rate), t->rate);
+	t->w->titled = false;
 	if (t->size > 0 && !t->streaming)
 		setproctitle("-ferry-worker %d: task %" PRId64 " %d%% %s/s", t->w->slot, t->task->id, (int)(moved * 100.0 / (double)t->size),
 		    rate);
