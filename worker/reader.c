@@ -298,10 +298,10 @@ reader_run(struct reader *r, int64_t now, int64_t *wake, struct failure *f)
 	if (r->source->is_file)
 		return reader_run_file(r, now, wake, f);
 	if (r->reading) {
-		if (r->get.done) {
-			*wake = now;
-			return reader_finish(r, f);
-		}
+		if (r->get.done && reader_finish(r, f) == -1)
+			return -1;
+		if (r->ended)
+			return 0;
 		if (r->paused)
 			reader_resume(r, now, wake);
 		if (r->reading)
