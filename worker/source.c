@@ -111,11 +111,11 @@ source_pin(struct source *source, const struct http_request *r)
 int
 source_pin_answer(struct source *source, const struct http_request *r, struct failure *f)
 {
-	source_pin(source, r);
-	if (!source->is_url && source->size < 0)
+	if (!source->is_url && r->info.size < 0)
 		return failure_set(f, CLASS_TRANSIENT, "the answer does not say how large the object is");
-	if (r->status == 206 && source->size >= 0 && r->info.range_first != 0)
+	if (r->status == 206 && r->info.size >= 0 && r->info.range_first != 0)
 		return failure_set(f, CLASS_TRANSIENT, "another range than the one asked for");
+	source_pin(source, r);
 	/* a range of what has no end is of no use */
 	source->ranges = r->status == 206 && source->size >= 0;
 	return 0;

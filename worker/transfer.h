@@ -1,6 +1,6 @@
 /*
  * One task being carried, from its row to its result.  transfer.c tells the story in order; the other modules are its steps:
- * checkpoint.c (the database), source.c, resume.c, parts.c with pipe.c (the bytes), finish.c (completion and verification).
+ * checkpoint.c (the database), source.c and opening.c, parts.c with pipe.c (the bytes), finish.c (completion and verification).
  */
 #ifndef WORKER_TRANSFER_H
 #define WORKER_TRANSFER_H
