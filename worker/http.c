@@ -51,7 +51,8 @@ http_free(struct http *http)
 void
 http_prepare(struct http_request *r, struct store *store, enum store_op op)
 {
-	memset(r, 0, sizeof(*r));
+	memset(r, 0, offsetof(struct http_request, refused));
+	r->xml.root = S3XML_NONE;
 	r->store = store;
 	r->call.op = op;
 	r->call.range_last = -1;
@@ -217,7 +218,7 @@ http_start(struct http *http, struct http_request *r, struct failure *f)
 	http_easy_set(r, &http->worker->setup->config.worker);
 	if (curl_multi_add_handle(http->multi, r->easy) != CURLM_OK)
 		fatal(EX_SOFTWARE, "a request cannot be added");
-	r->active = true;
+	r->active = http->fresh = true;
 	return 0;
 }
 
@@ -389,6 +390,12 @@ http_redirect(const struct http_request *r)
 	return url;
 }
 
+bool
+http_is_fresh(const struct http *http)
+{
+	return http->fresh;
+}
+
 void
 http_poll(struct http *http, struct curl_waitfd *fds, unsigned n, int timeout_ms)
 {
@@ -404,6 +411,7 @@ http_perform(struct http *http)
 	struct CURLMsg *msg;
 	int running, left;
 
+	http->fresh = false;
 	if (curl_multi_perform(http->multi, &running) != CURLM_OK)
 		fatal(EX_SOFTWARE, "libcurl cannot go on");
 	while ((msg = curl_multi_info_read(http->multi, &left)) != NULL) {

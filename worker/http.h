@@ -46,7 +46,7 @@ struct http_request {
 	enum http_role role;
 	http_on_body *on_body; /* NULL: the body is read as XML if the operation has one, else it is left */
 	http_on_read *on_read; /* PUT, UPLOAD_PART */
-	const char *body;      /* COMPLETE: call.content_length bytes */
+	const char *body;      /* COMPLETE; PUT, UPLOAD_PART instead of on_read: call.content_length bytes, sent with the head */
 	void *arg;
 	bool small_buffers;
 	bool direct;  /* a large body: on a connection without TLS the caller sends it with http_send(), past libcurl's buffer */
@@ -57,9 +57,6 @@ struct http_request {
 	bool done;
 	bool sent; /* something of it has left for the server */
 	int status;
-	struct object_info info;
-	struct s3xml xml;
-	struct failure refused;
 
 	/* http.c's own */
 	struct http *http;
@@ -80,6 +77,11 @@ struct http_request {
 	size_t document_bytes;
 	struct store_request wire;
 	char error[CURL_ERROR_SIZE];
+
+	/* the answer's large pieces; emptied one by one, since they are 17 KiB and most stays unused */
+	struct failure refused;
+	struct object_info info;
+	struct s3xml xml;
 };
 
 struct http *http_new(struct worker *w);
@@ -140,8 +142,9 @@ const char *http_redirect(const struct http_request *r);
 int http_failure(const struct http_request *r, struct failure *f, enum error_class class, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The loop's.  fds has room for HTTP_WAIT_MAX more than the n that are filled in. */
+/* The loop's.  fds has room for HTTP_WAIT_MAX more than the n that are filled in.  Fresh: one was started since http_perform(). */
 #define HTTP_WAIT_MAX CONFIG_STREAMS_MAX
+bool http_is_fresh(const struct http *http);
 void http_poll(struct http *http, struct curl_waitfd *fds, unsigned n, int timeout_ms);
 void http_perform(struct http *http);
 

@@ -48,6 +48,15 @@ http_easy_give(struct http *http, enum http_role role, CURL *easy)
 	http->idle[role][http->nidle[role]++] = easy;
 }
 
+/* A body that is in memory. */
+static void
+http_easy_set_fields(struct http_request *r)
+{
+	curl_easy_setopt(r->easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->body != NULL ? r->body : "");
+	curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(r->body != NULL ? r->call.content_length : 0));
+}
+
 static void
 http_easy_set_body(struct http_request *r)
 {
@@ -68,13 +77,15 @@ http_easy_set_body(struct http_request *r)
 		break;
 	case OP_INITIATE:
 	case OP_COMPLETE:
-		curl_easy_setopt(e, CURLOPT_POST, 1L);
-		curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body != NULL ? r->body : "");
-		curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE,
-		    (curl_off_t)(r->body != NULL ? r->call.content_length : 0));
+		http_easy_set_fields(r);
 		break;
 	case OP_PUT:
 	case OP_UPLOAD_PART:
+		if (r->body != NULL) {
+			http_easy_set_fields(r);
+			curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->wire.method);
+			break;
+		}
 		curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
 		/* libcurl sees none of the bytes that are sent past it: they are promised by a header of ours */
 		curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, r->direct ? (curl_off_t)-1 : (curl_off_t)r->call.content_length);

@@ -19,13 +19,17 @@ struct http {
 	int nsockets, sockets_room;
 	struct http_request *direct[HTTP_WAIT_MAX]; /* those whose bodies are being sent by http_send() */
 	int ndirect;
+	bool fresh; /* started, and not yet performed */
 };
 
 /* http_socket.c: options of r->easy; the socket of a request whose head is leaving or has left, -1 if it cannot be told. */
 void http_socket_set(struct http_request *r);
 int http_socket(const struct http_request *r);
 
-/* http_direct.c: false where it cannot be, else the size is put into the head; in place of on_read; out of the list; what the loop has to wait for, into fds. */
+/*
+ * http_direct.c: false where it cannot be, else the size is put into the head; in place of on_read; out of the list; what the
+ * loop has to wait for, into fds.
+ */
 bool http_direct_promise(struct http_request *r);
 ssize_t http_direct_read(struct http_request *r);
 void http_direct_forget(struct http_request *r);

@@ -15,34 +15,51 @@
 /* with nothing else to wait for: the clock is looked at as often */
 #define LOOP_IDLE_MS 60000
 
+/* What a turn waits for beside libcurl's own sockets. */
+enum { LOOP_CHANNEL, LOOP_DATABASE, LOOP_FDS };
+
+/* One that is not there is left out by poll(). */
+static void
+loop_watch(struct worker *w, struct curl_waitfd fds[LOOP_FDS])
+{
+	short events = w->db != NULL ? db_poll_events(w->db) : 0;
+
+	fds[LOOP_CHANNEL] = (struct curl_waitfd){ .fd = w->eof ? -1 : w->channel, .events = CURL_WAIT_POLLIN };
+	fds[LOOP_DATABASE] = (struct curl_waitfd){ .fd = w->db != NULL ? db_fd(w->db) : -1,
+		.events = (short)(((events & POLLIN) != 0 ? CURL_WAIT_POLLIN : 0) |
+		    ((events & POLLOUT) != 0 ? CURL_WAIT_POLLOUT : 0)) };
+}
+
+/* While it connects it knows itself what it waits for; else there is news, something to send, or a time has come. */
+static bool
+loop_database_is_due(struct worker *w, const struct curl_waitfd *fd)
+{
+	return !db_is_up(w->db) || fd->revents != 0 || clock_until(db_deadline(w->db)) == 0;
+}
+
 static void
 loop_turn(struct worker *w, int64_t wake)
 {
-	struct curl_waitfd fds[2 + HTTP_WAIT_MAX];
-	unsigned n = 0;
-	short events;
+	struct curl_waitfd fds[LOOP_FDS + HTTP_WAIT_MAX];
 	int timeout;
 
-	if (!w->eof)
-		fds[n++] = (struct curl_waitfd){ .fd = w->channel, .events = CURL_WAIT_POLLIN };
-	if (w->db != NULL) {
-		wake = clock_earlier(wake, db_deadline(w->db));
-		if (db_fd(w->db) != -1) {
-			events = db_poll_events(w->db);
-			fds[n++] = (struct curl_waitfd){ .fd = db_fd(w->db),
-				.events = (short)(((events & POLLIN) != 0 ? CURL_WAIT_POLLIN : 0) |
-				    ((events & POLLOUT) != 0 ? CURL_WAIT_POLLOUT : 0)) };
-		}
+	/* a request that was just started has nothing to wait for */
+	if (http_is_fresh(w->http)) {
+		http_perform(w->http);
+		return;
 	}
+	if (w->db != NULL)
+		wake = clock_earlier(wake, db_deadline(w->db));
 	wake = clock_earlier(wake, session_deadline(w));
 	timeout = clock_until(wake);
 	if (timeout == -1 || timeout > LOOP_IDLE_MS)
 		timeout = LOOP_IDLE_MS;
-	http_poll(w->http, fds, n, timeout);
-	if (!w->eof)
+	loop_watch(w, fds);
+	http_poll(w->http, fds, LOOP_FDS, timeout);
+	if (fds[LOOP_CHANNEL].revents != 0)
 		session_receive(w);
 	http_perform(w->http);
-	if (w->db != NULL)
+	if (w->db != NULL && loop_database_is_due(w, &fds[LOOP_DATABASE]))
 		db_run(w->db);
 	session_tick(w);
 }

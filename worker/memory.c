@@ -133,21 +133,34 @@ memory_free(void *p)
 	free(p);
 }
 
+/* Our own cgroup's file stays open: it is read after each task. */
+static int
+memory_open_peak(const char *path)
+{
+	static char *opened;
+	static int fd = -1;
+
+	if (opened != NULL && strcmp(opened, path) == 0)
+		return fd;
+	if (fd != -1)
+		close(fd);
+	memory_free(opened);
+	opened = memory_strdup(path);
+	fd = path[0] != '\0' ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	return fd;
+}
+
 int64_t
 memory_peak(const char *peak_file)
 {
+	int fd = memory_open_peak(peak_file);
 	struct rusage usage;
 	char buf[32];
 	ssize_t n;
-	int fd;
 
-	if (peak_file[0] != '\0' && (fd = open(peak_file, O_RDONLY | O_CLOEXEC)) != -1) {
-		n = read(fd, buf, sizeof(buf) - 1);
-		close(fd);
-		if (n > 0) {
-			buf[n] = '\0';
-			return strtoll(buf, NULL, 10);
-		}
+	if (fd != -1 && (n = pread(fd, buf, sizeof(buf) - 1, 0)) > 0) {
+		buf[n] = '\0';
+		return strtoll(buf, NULL, 10);
 	}
 	if (getrusage(RUSAGE_SELF, &usage) == -1)
 		return 0;

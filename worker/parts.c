@@ -186,6 +186,8 @@ parts_turn(void *arg, int64_t *wake)
 
 	for (i = 0; i < t->npipes; i++) {
 		p = &t->pipes[i];
+		if (p->state == PIPE_IDLE)
+			parts_feed(t, p, now);
 		pipe_run(p, now, wake);
 		if (p->state == PIPE_DONE)
 			parts_finish(t, p);

@@ -8,9 +8,16 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/memory.h"
 #include "worker/pipe.h"
 
 #define PIPE_FRUGAL_RING (256 << 10)
+
+size_t
+pipe_ring_size(const struct transfer *t)
+{
+	return t->task->frugal ? PIPE_FRUGAL_RING : WORKER_RING_SIZE;
+}
 
 void
 pipe_init(struct pipe *p, struct transfer *t)
@@ -19,15 +26,24 @@ pipe_init(struct pipe *p, struct transfer *t)
 
 	memset(p, 0, sizeof(*p));
 	p->t = t;
-	ring_init(&p->ring, small ? PIPE_FRUGAL_RING : WORKER_RING_SIZE);
-	reader_init(&p->reader, t->w, &t->source, &p->ring, small);
+	if (t->opening.reader != NULL) {
+		p->ring = t->opening.ring;
+		p->reader = t->opening.reader;
+		p->reader->ring = &p->ring;
+		t->opening.reader = NULL;
+	} else {
+		ring_init(&p->ring, pipe_ring_size(t));
+		p->reader = memory_alloc(sizeof(*p->reader));
+		reader_init(p->reader, t->w, &t->source, &p->ring, small);
+	}
 	writer_init(&p->writer, t, &p->ring, small);
 }
 
 void
 pipe_release(struct pipe *p)
 {
-	reader_drop(&p->reader);
+	reader_drop(p->reader);
+	memory_free(p->reader);
 	writer_release(&p->writer);
 	ring_release(&p->ring);
 }
@@ -42,14 +58,14 @@ pipe_begin(struct pipe *p, int number, int64_t first, int64_t size, int64_t now)
 	p->tries = 0;
 	p->retry_at = 0;
 	p->t->puts++;
-	reader_begin(&p->reader, first, first + size, now);
+	reader_begin(p->reader, first, first + size, now);
 	writer_begin(&p->writer, number, first, size, now);
 }
 
 static void
 pipe_fail(struct pipe *p, const struct failure *f)
 {
-	reader_drop(&p->reader);
+	reader_drop(p->reader);
 	writer_drop(&p->writer);
 	p->failure = *f;
 	p->state = PIPE_FAILED;
@@ -68,11 +84,11 @@ pipe_retry(struct pipe *p, const struct failure *f, bool reading, int64_t now)
 	}
 	log_debug("task %lld: part %d: %s; tried again", (long long)p->t->task->id, p->number, f->text);
 	if (reading) {
-		reader_again(&p->reader, at);
+		reader_again(p->reader, at);
 		return;
 	}
 	writer_drop(&p->writer);
-	reader_drop(&p->reader);
+	reader_drop(p->reader);
 	p->retry_at = at;
 }
 
@@ -81,8 +97,8 @@ pipe_restart(struct pipe *p, int64_t now)
 {
 	p->retry_at = 0;
 	p->t->puts++;
-	p->reader.ended = false;
-	reader_begin(&p->reader, p->first, p->first + p->size, now);
+	p->reader->ended = false;
+	reader_begin(p->reader, p->first, p->first + p->size, now);
 	writer_begin(&p->writer, p->number, p->first, p->size, now);
 }
 
@@ -91,8 +107,8 @@ static void
 pipe_watch(struct pipe *p, int64_t now, int64_t *wake)
 {
 	int64_t limit = p->t->w->setup->config.worker.stall_timeout_ms;
-	int64_t moved = p->reader.moved_at > p->writer.moved_at ? p->reader.moved_at : p->writer.moved_at;
-	bool source = !p->reader.ended && !p->reader.paused;
+	int64_t moved = p->reader->moved_at > p->writer.moved_at ? p->reader->moved_at : p->writer.moved_at;
+	bool source = !p->reader->ended && !p->reader->paused;
 	struct failure f;
 
 	if (now - moved < limit) {
@@ -121,12 +137,12 @@ pipe_run(struct pipe *p, int64_t now, int64_t *wake)
 		pipe_restart(p, now);
 	}
 	failure_init(&f);
-	if (reader_run(&p->reader, now, wake, &f) == -1) {
+	if (reader_run(p->reader, now, wake, &f) == -1) {
 		pipe_retry(p, &f, true, now);
 		*wake = now;
 		return;
 	}
-	p->writer.sure = reader_is_sure(&p->reader, p->first + p->size);
+	p->writer.sure = reader_is_sure(p->reader, p->first + p->size);
 	if (writer_run(&p->writer, now, wake, &f) == -1) {
 		pipe_retry(p, &f, false, now);
 		*wake = now;

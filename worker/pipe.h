@@ -23,11 +23,15 @@ struct pipe {
 	int tries;
 	int64_t retry_at; /* the writer's; 0: none due */
 	struct ring ring;
-	struct reader reader;
+	struct reader *reader; /* heap */
 	struct writer writer;
 	struct failure failure; /* with PIPE_FAILED */
 };
 
+/* How large a ring t's pipes have. */
+size_t pipe_ring_size(const struct transfer *t);
+
+/* The first takes over what has opened the source. */
 void pipe_init(struct pipe *p, struct transfer *t);
 void pipe_release(struct pipe *p);
 

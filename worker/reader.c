@@ -32,8 +32,48 @@ reader_drop(struct reader *r)
 }
 
 void
+reader_open(struct reader *r, int64_t most, int64_t now)
+{
+	r->source->ranges = true; /* until the answer says otherwise */
+	reader_begin(r, 0, most, now);
+	r->opening = true;
+}
+
+/* What is known of the source now says where its first GET ends. */
+static int
+reader_pin(struct reader *r)
+{
+	struct http_request *get = &r->get;
+
+	if (source_pin_answer(r->source, get, &get->refused) == -1)
+		return -1;
+	if (!r->source->ranges || r->source->size < r->end)
+		r->end = r->source->size;
+	r->get_end = r->end;
+	r->opening = false;
+	r->opened = true;
+	return 0;
+}
+
+/* True if the GET that opened the source is also that of a part from first to end. */
+static bool
+reader_goes_on(struct reader *r, int64_t first, int64_t end)
+{
+	if (!r->opened || first != 0 || (r->source->ranges && end < r->end))
+		return false;
+	if (r->source->ranges)
+		r->end = end;
+	r->opened = false;
+	return true;
+}
+
+void
 reader_begin(struct reader *r, int64_t first, int64_t end, int64_t now)
 {
+	if (reader_goes_on(r, first, end)) {
+		r->moved_at = now;
+		return;
+	}
 	/* without ranges one GET serves all parts in turn */
 	if (!r->source->ranges) {
 		end = r->source->size;
@@ -46,6 +86,7 @@ reader_begin(struct reader *r, int64_t first, int64_t end, int64_t now)
 	ring_clear(r->ring);
 	r->offset = first;
 	r->end = end;
+	r->opened = false;
 	r->ended = end >= 0 && first >= end;
 	r->retry_at = 0;
 	r->moved_at = now;
@@ -105,7 +146,8 @@ reader_on_body(struct http_request *get, const char *buf, size_t len)
 	struct reader *r = get->arg;
 	size_t wanted;
 
-	if (!r->checked && source_check_answer(r->source, get, r->offset, &get->refused) == -1)
+	if (!r->checked &&
+	    (r->opening ? reader_pin(r) : source_check_answer(r->source, get, r->offset, &get->refused)) == -1)
 		return HTTP_REFUSE;
 	r->checked = true;
 	r->moved_at = clock_ms();
@@ -116,7 +158,7 @@ reader_on_body(struct http_request *get, const char *buf, size_t len)
 		return HTTP_PAUSE;
 	}
 	wanted = reader_leave_out(r, len);
-	if (r->end >= 0 && (int64_t)wanted > r->end - r->offset) {
+	if (r->get_end >= 0 && (int64_t)wanted > r->get_end - r->offset) {
 		if (r->source->ranges)
 			failure_set(&get->refused, CLASS_TRANSIENT, "more bytes than the range has");
 		else
@@ -127,7 +169,7 @@ reader_on_body(struct http_request *get, const char *buf, size_t len)
 	r->offset += (int64_t)wanted;
 	reader_rate_spend(r, (int64_t)len);
 	/* the last bytes must not be held: libcurl would not come to the end */
-	if (r->offset != r->end && (ring_room(r->ring) < reader_want(r) || reader_rate_wait(r, r->moved_at) != 0)) {
+	if (r->offset != r->get_end && (ring_room(r->ring) < reader_want(r) || reader_rate_wait(r, r->moved_at) != 0)) {
 		r->paused = true;
 		r->paused_at = r->moved_at;
 		http_hold(get);
@@ -142,6 +184,7 @@ reader_start(struct reader *r, int64_t now, struct failure *f)
 	r->get.on_body = reader_on_body;
 	r->get.arg = r;
 	r->get.small_buffers = r->small;
+	r->get_end = r->end;
 	r->skip = r->source->ranges ? 0 : r->offset;
 	r->checked = r->paused = false;
 	r->retry_at = 0;
@@ -161,10 +204,11 @@ reader_finish(struct reader *r, struct failure *f)
 	r->reading = r->paused = false;
 	if (rc == 0 && !r->checked && (rc = source_check_answer(r->source, &r->get, r->offset, f)) == -1)
 		http_failure(&r->get, f, f->class, "%s", f->text);
-	if (rc == 0 && r->end >= 0 && r->offset < r->end)
+	if (rc == 0 && r->get_end >= 0 && r->offset < r->get_end)
 		rc = http_failure(&r->get, f, CLASS_TRANSIENT, "the body ended %" PRId64 " bytes early",
-		    r->end - r->offset);
-	if (rc == 0) {
+		    r->get_end - r->offset);
+	/* a part may be larger than the range that opened the source; then another GET brings the rest */
+	if (rc == 0 && (r->end < 0 || r->offset == r->end)) {
 		r->end = r->offset;
 		r->ended = true;
 	}
@@ -172,16 +216,23 @@ reader_finish(struct reader *r, struct failure *f)
 	return rc;
 }
 
+bool
+reader_watch_pause(struct reader *r, int64_t now)
+{
+	if (!r->reading || !r->paused || r->get.done || !r->source->ranges || now - r->paused_at <= READER_PAUSE_MAX_MS)
+		return false;
+	reader_drop(r);
+	return true;
+}
+
 static void
 reader_resume(struct reader *r, int64_t now, int64_t *wake)
 {
 	int64_t at = reader_rate_wait(r, now);
 
-	if (now - r->paused_at > READER_PAUSE_MAX_MS && r->source->ranges) {
-		/* taken up by another GET once there is room */
-		reader_drop(r);
+	/* taken up by another GET once there is room */
+	if (reader_watch_pause(r, now))
 		return;
-	}
 	*wake = clock_earlier(*wake, r->paused_at + READER_PAUSE_MAX_MS + 1);
 	if (ring_room(r->ring) < reader_want(r))
 		return;
@@ -247,8 +298,10 @@ reader_run(struct reader *r, int64_t now, int64_t *wake, struct failure *f)
 	if (r->source->is_file)
 		return reader_run_file(r, now, wake, f);
 	if (r->reading) {
-		if (r->get.done)
-			return reader_finish(r, f);
+		if (r->get.done && reader_finish(r, f) == -1)
+			return -1;
+		if (r->ended)
+			return 0;
 		if (r->paused)
 			reader_resume(r, now, wake);
 		if (r->reading)

@@ -256,7 +256,10 @@ session_tick(struct worker *w)
 void
 session_idle(struct worker *w)
 {
-	setproctitle("-ferry-worker %d: idle", w->slot);
+	/* a task that is over within a tick has not changed the title */
+	if (!w->titled)
+		setproctitle("-ferry-worker %d: idle", w->slot);
+	w->titled = true;
 }
 
 struct store *

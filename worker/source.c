@@ -16,8 +16,6 @@
 #include "worker/session.h"
 #include "worker/source.h"
 
-#define SOURCE_REDIRECTS_MAX 5
-
 static int
 source_init_url(struct worker *w, struct source *source, const char *uri, const char *scheme, struct failure *f)
 {
@@ -110,6 +108,19 @@ source_pin(struct source *source, const struct http_request *r)
 		strlcpy(source->etag, r->info.etag, sizeof(source->etag));
 }
 
+int
+source_pin_answer(struct source *source, const struct http_request *r, struct failure *f)
+{
+	if (!source->is_url && r->info.size < 0)
+		return failure_set(f, CLASS_TRANSIENT, "the answer does not say how large the object is");
+	if (r->status == 206 && r->info.size >= 0 && r->info.range_first != 0)
+		return failure_set(f, CLASS_TRANSIENT, "another range than the one asked for");
+	source_pin(source, r);
+	/* a range of what has no end is of no use */
+	source->ranges = r->status == 206 && source->size >= 0;
+	return 0;
+}
+
 static int
 source_open_object(struct worker *w, struct source *source, struct failure *f)
 {
@@ -139,7 +150,7 @@ source_leave_body(struct http_request *r, const char *buf, size_t len)
 	return r->status == 206 ? HTTP_TAKEN : HTTP_ENOUGH;
 }
 
-static int
+int
 source_follow(struct worker *w, struct source *source, const char *url, struct failure *f)
 {
 	char why[256];

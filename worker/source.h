@@ -13,6 +13,8 @@
 #include "worker/store.h"
 #include "worker/worker.h"
 
+#define SOURCE_REDIRECTS_MAX 5
+
 struct source {
 	struct store *store; /* for a URL, of the source's own */
 	struct store url_store;
@@ -33,6 +35,12 @@ int source_init(struct worker *w, struct source *source, const char *uri, struct
 
 /* Asks it what it is.  Returns 0, or -1 with a failure or interrupted. */
 int source_open(struct worker *w, struct source *source, struct failure *f);
+
+/* Takes the pin from the answer to the first GET of a source's beginning.  Returns 0 or -1; size is -1 where it was not said. */
+int source_pin_answer(struct source *source, const struct http_request *r, struct failure *f);
+
+/* Goes where a redirect leads.  Returns 0, or -1: it leads where it may not. */
+int source_follow(struct worker *w, struct source *source, const char *url, struct failure *f);
 
 /* Prepares a GET from first to last (of the whole, if the source has no ranges), with the pin. */
 void source_prepare_get(struct source *source, struct http_request *r, int64_t first, int64_t last);

@@ -320,14 +320,14 @@ int
 store_build(const struct config_store *store, const struct store_call *call, struct store_request *req, char *why,
     size_t why_size)
 {
-	struct store_draft *d;
+	static struct store_draft draft;
+	struct store_draft *d = &draft;
 	const char *url;
 	int result = -1;
 
 	memset(req, 0, sizeof(*req));
 	if (check_call(store, call, why, why_size) == -1)
 		return -1;
-	d = memory_alloc(sizeof(*d));
 	d->store = store;
 	d->dialect = dialects[store->kind];
 	d->call = call;
@@ -339,8 +339,9 @@ store_build(const struct config_store *store, const struct store_call *call, str
 		draft_list(d, &req->headers);
 		result = 0;
 	}
-	explicit_bzero(d, sizeof(*d));
-	memory_free(d);
+	/* signatures and tokens do not stay; what was never used is empty still */
+	explicit_bzero(d->arena, result == 0 ? d->used : sizeof(d->arena));
+	explicit_bzero(d, offsetof(struct store_draft, arena));
 	return result;
 }
 

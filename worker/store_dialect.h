@@ -24,10 +24,10 @@ struct store_draft {
 	struct sign_request sign; /* method, decoded path, query and headers as they are sent; host is apart */
 	const char *origin;	  /* scheme://authority */
 	const char *host;	  /* the Host header that curl makes of origin */
-	size_t used;
-	char arena[DRAFT_ARENA];
 	char *why;
 	size_t why_size;
+	size_t used;
+	char arena[DRAFT_ARENA]; /* last */
 };
 
 struct store_dialect {

@@ -15,7 +15,12 @@
 void
 object_info_init(struct object_info *info)
 {
-	memset(info, 0, sizeof(*info));
+	/* its first byte makes a string empty: to clear all 14 KiB several times a request is what small objects would feel */
+	info->etag[0] = info->version[0] = info->content_type[0] = info->cache_control[0] = '\0';
+	info->content_disposition[0] = info->content_encoding[0] = info->content_language[0] = info->expires[0] = '\0';
+	info->metadata[0] = info->location[0] = '\0';
+	info->accepts_ranges = info->has_crc64 = false;
+	info->crc64 = 0;
 	info->size = -1;
 	info->range_first = -1;
 	info->range_last = -1;

@@ -15,6 +15,7 @@
 #include "worker/checkpoint.h"
 #include "worker/finish.h"
 #include "worker/memory.h"
+#include "worker/opening.h"
 #include "worker/parts.h"
 #include "worker/stream.h"
 #include "worker/target.h"
@@ -74,7 +75,9 @@ transfer_known(struct transfer *t)
 	if (parts_plan(t) == -1 || upload_open(t, &completed) == -1)
 		return -1;
 	transfer_log_start(t);
-	checkpoint_total(t);
+	/* the end of one PUT says it soon enough */
+	if (t->multipart || t->task->claim > 1)
+		checkpoint_total(t);
 	if (completed)
 		return 0;
 	if (transfer_move(t) == -1)
@@ -89,7 +92,10 @@ transfer_steps(struct transfer *t)
 
 	if (target_init(t) == -1 || source_init(t->w, &t->source, t->task->source, f) == -1)
 		return -1;
-	if (checkpoint_load(t) == -1 || source_open(t->w, &t->source, f) == -1 || transfer_check_size(t) == -1)
+	/* what has never been claimed before has no checkpoint */
+	if (t->task->claim > 1 && checkpoint_load(t) == -1)
+		return -1;
+	if ((opening_is_wanted(t) ? opening_run(t) : source_open(t->w, &t->source, f)) == -1 || transfer_check_size(t) == -1)
 		return -1;
 	/* once Complete was about to be sent, what is there may be ours */
 	if (target_look(t, t->checkpoint.found && t->checkpoint.completing) == -1)
@@ -257,6 +263,7 @@ transfer_run(struct worker *w, struct msg_result *result)
 
 	w->transfer = NULL;
 	parts_release(t);
+	opening_release(t);
 	source_release(&t->source);
 	file_release(&t->target.file);
 	memory_free(t);
@@ -268,6 +275,7 @@ transfer_progress(struct transfer *t, int64_t now, struct msg_progress *progress
 	int64_t moved = t->bytes_done + parts_in_flight(t);
 	char rate[32];
 
+	opening_watch(t, now);
 	if (now > t->moved_at) {
 		t->rate = moved > t->moved_last ? (moved - t->moved_last) * 1000 / (now - t->moved_at) : 0;
 		t->moved_last = moved;
@@ -279,6 +287,7 @@ transfer_progress(struct transfer *t, int64_t now, struct msg_progress *progress
 	progress->bytes_total = t->streaming ? -1 : t->size;
 	progress->rate = t->rate;
 	units_format_size(rate, sizeof(rate), t->rate);
+	t->w->titled = false;
 	if (t->size > 0 && !t->streaming)
 		setproctitle("-ferry-worker %d: task %" PRId64 " %d%% %s/s", t->w->slot, t->task->id, (int)(moved * 100.0 / (double)t->size),
 		    rate);

@@ -1,6 +1,6 @@
 /*
  * One task being carried, from its row to its result.  transfer.c tells the story in order; the other modules are its steps:
- * checkpoint.c (the database), source.c, resume.c, parts.c with pipe.c (the bytes), finish.c (completion and verification).
+ * checkpoint.c (the database), source.c and opening.c, parts.c with pipe.c (the bytes), finish.c (completion and verification).
  */
 #ifndef WORKER_TRANSFER_H
 #define WORKER_TRANSFER_H
@@ -12,6 +12,7 @@
 #include "common/task.h"
 #include "worker/failure.h"
 #include "worker/file.h"
+#include "worker/ring.h"
 #include "worker/s3xml.h"
 #include "worker/source.h"
 #include "worker/store.h"
@@ -20,6 +21,7 @@
 #define PART_ETAG_SIZE 64
 
 struct pipe;
+struct reader;
 
 enum part_state { PART_LEFT, PART_BUSY, PART_DONE };
 
@@ -56,6 +58,12 @@ struct checkpoint {
 	char upload_id[S3XML_UPLOAD_ID_MAX];
 };
 
+/* The GET that has pinned the source, until a pipe takes it over; see opening.h. */
+struct opening {
+	struct reader *reader; /* heap; NULL if there is none */
+	struct ring ring;
+};
+
 struct transfer {
 	struct worker *w;
 	const struct task *task;
@@ -63,6 +71,7 @@ struct transfer {
 	int64_t started_at;
 
 	struct source source;
+	struct opening opening;
 	struct target target;
 	struct checkpoint checkpoint;
 	enum store_verify verify; /* what it comes to, never VERIFY_AUTO */

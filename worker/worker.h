@@ -58,6 +58,7 @@ struct worker {
 
 	struct transfer *transfer; /* in work, for progress; NULL if idle */
 	int64_t tick_at;	   /* next progress message */
+	bool titled;		   /* the title says that it is idle */
 };
 
 /* True if the step in hand must be given up. */

@@ -18,6 +18,7 @@
 #define WRITER_DIRECT (256 << 10) /* bodies from so many bytes on go past libcurl */
 #define WRITER_PUSH (1 << 20)	 /* of a file, to the disk at once */
 #define WRITER_SMALL_CHUNK (64 << 10)
+#define WRITER_AT_ONCE (32 << 10) /* libcurl sends what is smaller than 64 KiB in one piece with the head */
 
 /* The reader waits while the ring is half full at most; what is there by then must be enough for the writer to begin. */
 _Static_assert(WORKER_RING_SIZE / 2 >= WRITER_CHUNK + WRITER_GATE, "reader and writer would wait for each other");
@@ -140,6 +141,39 @@ writer_on_read(struct http_request *put, char *buf, size_t max)
 	return (ssize_t)n;
 }
 
+/*
+ * A small body that is all there goes out together with its head: one packet, and no buffer of libcurl's.  libcurl sends it again of
+ * its own accord if a kept connection has ended meanwhile, so it must not matter if it arrives twice.
+ */
+static bool
+writer_goes_at_once(const struct writer *w, int64_t now)
+{
+	size_t len = 0;
+
+	if (!w->sure || w->size == 0 || w->size > WRITER_AT_ONCE || w->put.call.if_none_match_any ||
+	    rate_wait(&w->put.store->rate, now) != 0)
+		return false;
+	ring_peek(w->ring, &len);
+	return (int64_t)len >= w->size;
+}
+
+/* The ring keeps the bytes: whoever fills it has nothing more to bring. */
+static int
+writer_take_whole(struct writer *w, struct failure *f)
+{
+	struct http_request *put = &w->put;
+	size_t len;
+
+	put->body = ring_peek(w->ring, &len);
+	len = (size_t)w->size;
+	writer_count(w, put->body, len);
+	ring_consume(w->ring, len);
+	rate_spend(&put->store->rate, w->size);
+	if (writer_check_expected(w, f) == -1)
+		return http_failure(put, f, f->class, "%s", f->text);
+	return 0;
+}
+
 static int
 writer_start(struct writer *w, int64_t now, struct failure *f)
 {
@@ -167,6 +201,8 @@ writer_start(struct writer *w, int64_t now, struct failure *f)
 	}
 	w->paused = false;
 	w->moved_at = now;
+	if (writer_goes_at_once(w, now) && writer_take_whole(w, f) == -1)
+		return -1;
 	if (http_start(w->t->w->http, put, f) == -1)
 		return -1;
 	w->sending = true;

@@ -3,7 +3,7 @@
 /size/N        as it should: Range, ETag, If-Match, If-Range; content by ?seed=...
 /etagless/N    the same without ETag
 /shrinks/N     is a KiB shorter at every request                      /grows/N    a KiB longer (neither has an ETag)
-/changes/N     has another ETag at every request                      /changed/N  has another, and another content, from the fourth on
+/changes/N     has another ETag at every request                      /changed/N  has another, and another content, from the third on
 /short/N       promises a body and closes after half of it
 /no-range/N    ignores Range                                          /chunked/N  and does not know its length either
 /slow/N        ?rate=BYTES a second
@@ -141,7 +141,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.serve_object(self.size(), f'"{self.nth}"')
 
     def at_changed(self):
-        changed = self.nth > 3
+        changed = self.nth > 2
         self.serve_object(self.size(), '"second"' if changed else '"first"', seed="second" if changed else "first")
 
     def at_short(self):

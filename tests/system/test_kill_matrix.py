@@ -119,7 +119,7 @@ class Matrix:
         self.transfer(kind, size, **columns)
         points = self.trip.points
         if arm:  # what the second worker has done
-            points = points[points.index(("worker upload_load#2", "before")):]
+            points = points[points.index(("worker upload_load#1", "before")):]
         return list(dict.fromkeys(p for p in points if not p[0].startswith("master")))
 
     def each(self, kind, points, action, first=None, size=SIZE, killed=1, **columns):
