@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <poll.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/db.h"
@@ -14,6 +15,18 @@
 
 /* with nothing else to wait for: the clock is looked at as often */
 #define LOOP_IDLE_MS 60000
+
+/* How long a worker waits for others says whether it is its own limit: see streams.h. */
+static void
+loop_wait_for_news(struct worker *w, struct curl_waitfd *fds, unsigned n, int timeout)
+{
+	struct timespec before, after;
+
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	http_poll(w->http, fds, n, timeout);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	w->idle_us += (int64_t)(after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
+}
 
 static void
 loop_turn(struct worker *w, int64_t wake)
@@ -38,7 +51,7 @@ loop_turn(struct worker *w, int64_t wake)
 	timeout = clock_until(wake);
 	if (timeout == -1 || timeout > LOOP_IDLE_MS)
 		timeout = LOOP_IDLE_MS;
-	http_poll(w->http, fds, n, timeout);
+	loop_wait_for_news(w, fds, n, timeout);
 	if (!w->eof)
 		session_receive(w);
 	http_perform(w->http);

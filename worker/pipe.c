@@ -55,12 +55,23 @@ pipe_fail(struct pipe *p, const struct failure *f)
 	p->state = PIPE_FAILED;
 }
 
+void
+pipe_return(struct pipe *p)
+{
+	reader_drop(&p->reader);
+	writer_drop(&p->writer);
+	p->reader.ended = false;
+	p->retry_at = 0;
+	p->state = PIPE_RETURNED;
+}
+
 /* reading: the source's side failed, and the destination's can wait for it. */
 static void
 pipe_retry(struct pipe *p, const struct failure *f, bool reading, int64_t now)
 {
 	int64_t at = failure_retry_at(f, ++p->tries, now);
 
+	p->throttled += f->class == CLASS_THROTTLED;
 	/* what was spoiled has to be removed before anything else is tried */
 	if (at == 0 || p->t->spoiled) {
 		pipe_fail(p, f);
