@@ -3,14 +3,15 @@
  * speaks just enough S3 and COS multipart to be uploaded to, reads every body to its end, counts it and throws it away.  No
  * signature is checked.  A thread a connection, so that the clock measures its client and not a queue here.
  *
- *   void [-a ADDRESS] [-p PORT] [-d MS] [-r BYTES] [-m]
+ *   void [-a ADDRESS] [-p PORT] [-d MS] [-r BYTES] [-n PARTS] [-m]
  *     -d  wait so long before each answer (a round trip of latency)
  *     -r  at most so many bytes a second on each connection (what a window allows over that latency)
+ *     -n  so many PUTs at once; one more is told to slow down
  *     -m  ETags are MD5s, as S3's are (costs this server CPU, not its client)
  *
  * GET|HEAD /BUCKET/size-N…   an object of N bytes: byte i is pattern[i % PATTERN]
  * PUT, POST, DELETE, HEAD    of any other key: an upload; HEAD says size, ETag and x-cos-hash-crc64ecma of what was put there
- * GET /-/stats               counters as JSON: requests, bytes received and sent, uploads open
+ * GET /-/stats               counters as JSON: requests, bytes received and sent, uploads open, most PUTs at once, PUTs told to slow down
  *
  * Virtual-host addressing works too: what precedes the first '.' of a Host that is no address is taken as the bucket.
  */
@@ -72,6 +73,8 @@ static unsigned char pattern[PATTERN * 2];
 static int delay_ms;
 static int64_t rate;
 static bool with_md5;
+static int puts_max, puts_now, puts_most; /* at once; under lock */
+static int64_t puts_refused;
 static _Atomic int64_t n_requests, n_received, n_sent, n_uploads;
 static int64_t upload_serial;
 
@@ -272,7 +275,7 @@ query_value(const struct request *r, const char *key, char *buf, size_t size)
 }
 
 static int
-put(struct request *r)
+put_taken(struct request *r)
 {
 	char id[128], number[16], name[4300], headers[256];
 	struct object *o;
@@ -303,6 +306,30 @@ put(struct request *r)
 	pthread_mutex_unlock(&lock);
 	snprintf(headers, sizeof headers, "ETag: \"%s\"\r\nx-cos-hash-crc64ecma: %" PRIu64 "\r\n", sums.etag, sums.crc);
 	return answer(r, 200, headers, "%s", "");
+}
+
+/* Whoever comes when there are too many is refused at once, while his body may be on its way: that is read, so that the answer arrives. */
+static int
+put(struct request *r)
+{
+	bool refused;
+	int failed;
+
+	pthread_mutex_lock(&lock);
+	refused = puts_max > 0 && puts_now >= puts_max;
+	puts_refused += refused;
+	if (!refused && ++puts_now > puts_most)
+		puts_most = puts_now;
+	pthread_mutex_unlock(&lock);
+	if (refused) {
+		failed = answer(r, 503, "Connection: close\r\n", "<Error><Code>SlowDown</Code></Error>");
+		return read_body(r, NULL) == -1 ? -1 : failed;
+	}
+	failed = put_taken(r);
+	pthread_mutex_lock(&lock);
+	puts_now--;
+	pthread_mutex_unlock(&lock);
+	return failed;
 }
 
 static void
@@ -409,8 +436,9 @@ get(struct request *r)
 
 	if (strcmp(r->name, "-/stats") == 0)
 		return answer(r, 200, "Content-Type: application/json\r\n",
-		    "{\"requests\": %" PRId64 ", \"received\": %" PRId64 ", \"sent\": %" PRId64 ", \"uploads\": %" PRId64 "}\n",
-		    n_requests, n_received, n_sent, n_uploads);
+		    "{\"requests\": %" PRId64 ", \"received\": %" PRId64 ", \"sent\": %" PRId64 ", \"uploads\": %" PRId64
+		    ", \"puts_most\": %d, \"puts_refused\": %" PRId64 "}\n",
+		    n_requests, n_received, n_sent, n_uploads, puts_most, puts_refused);
 	if (query_value(r, "uploadId", id, sizeof id) != NULL)
 		return list_parts(r, id);
 	if (key != NULL && strncmp(key, "/size-", 6) == 0)
@@ -544,7 +572,7 @@ main(int argc, char **argv)
 	int fd, ch, on = 1;
 	pthread_attr_t attr;
 
-	while ((ch = getopt(argc, argv, "a:d:mp:r:")) != -1) {
+	while ((ch = getopt(argc, argv, "a:d:mn:p:r:")) != -1) {
 		switch (ch) {
 		case 'a':
 			address = optarg;
@@ -555,6 +583,9 @@ main(int argc, char **argv)
 		case 'm':
 			with_md5 = true;
 			break;
+		case 'n':
+			puts_max = (int)strtol(optarg, NULL, 10);
+			break;
 		case 'p':
 			sin.sin_port = htons((uint16_t)strtol(optarg, NULL, 10));
 			break;
@@ -562,7 +593,7 @@ main(int argc, char **argv)
 			rate = strtoll(optarg, NULL, 10);
 			break;
 		default:
-			fprintf(stderr, "usage: void [-m] [-a address] [-d ms] [-p port] [-r bytes/s]\n");
+			fprintf(stderr, "usage: void [-m] [-a address] [-d ms] [-n puts] [-p port] [-r bytes/s]\n");
 			return 64;
 		}
 	}
