@@ -193,7 +193,8 @@ parts_slow_down(struct transfer *t, struct pipe *p, int64_t now)
 	p->throttled = 0;
 	streams_throttled(&t->streams, busy, now);
 	if (t->streams.limit < limit)
-		log_info("task %" PRId64 ": throttled with %d parts in flight, now %d at most", t->task->id, busy, t->streams.limit);
+		log_info("task %" PRId64 ": throttled with %d parts in flight, now %d at most", t->task->id, busy,
+		    t->streams.limit);
 	/* what has come of it so far is worth keeping if only its source's side has to wait */
 	if (busy <= t->streams.limit || !t->multipart || (p->state == PIPE_BUSY && p->retry_at == 0 && p->writer.taken > 0))
 		return;

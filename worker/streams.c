@@ -5,12 +5,12 @@
 
 #include "worker/streams.h"
 
-#define STREAMS_FIRST_MAX 8
-#define STREAMS_LATENCY_EACH 20 /* ms of latency that one stream more hides at first */
+#define STREAMS_FIRST_MAX 16
+#define STREAMS_LATENCY_EACH 10 /* ms of latency that one stream more hides at first */
 #define STREAMS_SETTLE_MS 30	/* besides the latency, before a window opens */
 #define STREAMS_WINDOW_MS 100
 #define STREAMS_WINDOW_MAX_MS 10000
-#define STREAMS_WINDOW_BYTES (1 << 20) /* of each stream: less may be what buffers swallow and give up at once */
+#define STREAMS_WINDOW_BYTES (1 << 20) /* of each stream: less may be what buffers swallow at once */
 #define STREAMS_TRY_MS 1000
 #define STREAMS_TRY_MAX_MS 60000
 #define STREAMS_HALVED_MS 400
@@ -20,7 +20,7 @@
 /* Waiting for less than that share of the time, a worker is its own limit. */
 #define STREAMS_IDLE_MIN 0.10
 
-/* Gain that n streams more must bring to stay, in shares of what there is: some for the noise of a shared link, and for the cost. */
+/* What more streams must gain to stay, in shares of what there is: some for the noise of a shared link, and for the cost. */
 #define STREAMS_GAIN_MIN 0.03
 #define STREAMS_GAIN_EACH 0.08
 #define STREAMS_LOSS_MAX 0.02
@@ -267,7 +267,8 @@ streams_throttled(struct streams *s, int busy, int64_t now)
 }
 
 void
-streams_remember(const struct streams *s, struct streams_book *book, const char *source, const char *destination, int64_t now)
+streams_remember(const struct streams *s, struct streams_book *book, const char *source, const char *destination,
+    int64_t now)
 {
 	int i;
 

@@ -2,15 +2,16 @@
  * How many parts of a transfer are in flight: found out by trying.
  *
  * More streams hide round trips and win where each connection is held to its window; on a link that one stream fills they only
- * cost memory and CPU.  What helps is seen in one number, bytes a second, so that is what is measured: over a window of time
- * in which nothing else changes, that begins when new streams have had time to start, and is long enough for what buffers hold back.
+ * cost memory and CPU.  What helps is seen in one number, bytes a second, so that is what is measured: over a window of time in
+ * which nothing else changes, that begins when new streams have had time to start, and is long enough for what buffers hold back.
  *
  *   STREAMS_GROW  twice as many after each window, until that gains too little; then back to what gained
  *   STREAMS_HOLD  as they are; from time to time one of
  *   STREAMS_TRY   a quarter more (stays if it gains), or a quarter less (stays if it loses nothing)
  *
- * A worker that never waits for a server is its own limit: then there is no growth.  A store that says "slow down" halves the number, and
- * so many are not tried again for a while.  What was found for a pair of stores is where its next task begins (struct streams_book).
+ * A worker that never waits for a server is its own limit: then there is no growth.  A store that says "slow down" halves the
+ * number, and so many are not tried again for a while.  What was found for a pair of stores is where its next task begins
+ * (struct streams_book).
  *
  * Pure: no clock and no I/O of its own.
  */
@@ -72,8 +73,8 @@ void streams_init(struct streams *s, int max, int64_t latency, const struct stre
     const char *destination, int64_t now);
 
 /*
- * Takes a sample, as often as the caller likes.  True if s->limit has changed.  While busy is not the limit (parts that were begun under a
- * higher one, or too few left), nothing is learned.
+ * Takes a sample, as often as the caller likes.  True if s->limit has changed.  While busy is not the limit (parts that were
+ * begun under a higher one, or too few left), nothing is learned.
  */
 bool streams_take(struct streams *s, const struct streams_sample *sample);
 
@@ -84,6 +85,7 @@ int64_t streams_due(const struct streams *s, int64_t now);
 void streams_throttled(struct streams *s, int busy, int64_t now);
 
 /* Writes down what was learned, if anything was. */
-void streams_remember(const struct streams *s, struct streams_book *book, const char *source, const char *destination, int64_t now);
+void streams_remember(const struct streams *s, struct streams_book *book, const char *source, const char *destination,
+    int64_t now);
 
 #endif

@@ -308,7 +308,7 @@ put_taken(struct request *r)
 	return answer(r, 200, headers, "%s", "");
 }
 
-/* Whoever comes when there are too many is refused at once, while his body may be on its way: that is read, so that the answer arrives. */
+/* One too many is refused at once, while its body may be on its way: that is read, so that the answer arrives. */
 static int
 put(struct request *r)
 {

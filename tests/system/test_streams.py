@@ -21,8 +21,8 @@ class Far:
 
     def __init__(self, *options):
         self.port = free_port()
-        self.process = subprocess.Popen([f"{BUILD}/tests/void", "-p", str(self.port), "-d", str(ROUND_TRIP_MS), "-r", str(CONNECTION),
-                                         *options], stdout=subprocess.PIPE)
+        command = [f"{BUILD}/tests/void", "-p", str(self.port), "-d", str(ROUND_TRIP_MS), "-r", str(CONNECTION), *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
         self.process.stdout.readline()
 
     def stores(self):

@@ -19,7 +19,7 @@ struct link {
 
 static struct streams_sample at;
 static double moved;
-static int refused, most;
+static int refused, most; /* refused: so often that it was halved */
 
 static void
 run(struct streams *s, const struct link *link, int64_t latency, int64_t ms)
@@ -31,8 +31,8 @@ run(struct streams *s, const struct link *link, int64_t latency, int64_t ms)
 		at.busy = s->limit;
 		at.latency = latency;
 		if (link->refuses_from > 0 && at.busy >= link->refuses_from) {
-			refused++;
 			streams_throttled(s, at.busy, at.now);
+			refused += s->limit < at.busy;
 			at.busy = s->limit;
 		}
 		rate = at.busy * link->each < link->all ? at.busy * link->each : link->all;
@@ -67,7 +67,7 @@ test_links(void)
 	struct link near = { .each = 900 * MIB / 1000.0, .all = 950 * MIB / 1000.0, .saturated = true };
 	struct streams s = begin(26, 160, &empty);
 
-	is_int(s.limit, 8, "over a long way some are in flight at once");
+	is_int(s.limit, 16, "over a long way some are in flight at once");
 	run(&s, &far, 160, 1500);
 	is_int(s.limit, 26, "and as many as memory holds soon, where each brings its own");
 	run(&s, &far, 160, 20000);
@@ -137,10 +137,11 @@ test_throttling(void)
 	at.busy = s.limit;
 	streams_throttled(&s, at.busy, at.now);
 	streams_throttled(&s, at.busy, at.now + 5);
-	is_int(s.limit, 4, "several answers at once halve once");
+	is_int(s.limit, 8, "several answers at once halve once");
 	streams_throttled(&s, s.limit, at.now + 1000);
 	streams_throttled(&s, s.limit, at.now + 2000);
 	streams_throttled(&s, s.limit, at.now + 3000);
+	streams_throttled(&s, s.limit, at.now + 4000);
 	is_int(s.limit, 1, "one is the least");
 }
 
