@@ -2,9 +2,11 @@
  * Requests on the multi handle: from the built request to the answer taken apart.
  */
 #include <assert.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 
@@ -386,6 +388,18 @@ http_sent(const struct http_request *r)
 	if (r->easy != NULL)
 		curl_easy_getinfo(r->easy, CURLINFO_SIZE_UPLOAD_T, &bytes);
 	return bytes;
+}
+
+int64_t
+http_arrived(const struct http_request *r)
+{
+	int64_t bytes = http_sent(r);
+	curl_socket_t fd = CURL_SOCKET_BAD;
+	int held = 0;
+
+	if (r->easy != NULL && curl_easy_getinfo(r->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
+		ioctl(fd, SIOCOUTQ, &held);
+	return bytes > held ? bytes - held : 0;
 }
 
 const char *

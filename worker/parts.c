@@ -241,23 +241,36 @@ parts_latency(const struct transfer *t)
 	return (t->source.store->answer_us + t->target.store->answer_us) / 1000;
 }
 
+/* What the destination has: each connection more has a buffer more, and what that swallows is no throughput. */
+static int64_t
+parts_arrived(const struct transfer *t)
+{
+	int64_t bytes = t->bytes_done;
+	int i;
+
+	for (i = 0; i < t->npipes; i++) {
+		if (t->pipes[i]->state == PIPE_BUSY)
+			bytes += t->target.is_file ? t->pipes[i]->writer.taken : http_arrived(&t->pipes[i]->writer.put);
+	}
+	return bytes;
+}
+
 static void
 parts_adapt(struct transfer *t, int64_t now, int64_t *wake)
 {
-	struct streams_sample sample = {
-		.now = now,
-		.bytes = t->bytes_done + parts_in_flight(t),
-		.idle_us = t->w->idle_us,
-		.latency = parts_latency(t),
-		.busy = parts_busy(t),
-	};
+	struct streams_sample sample = { .now = now, .idle_us = t->w->idle_us, .latency = parts_latency(t), .busy = parts_busy(t) };
 
 	if (t->streams.phase == STREAMS_FIXED)
 		return;
-	if (streams_take(&t->streams, &sample))
-		log_debug("task %" PRId64 ": %d parts in flight at most; %" PRId64 " KiB/s with %d", t->task->id,
-		    t->streams.limit, (int64_t)(t->streams.good_rate * 1000 / 1024), t->streams.good);
-	*wake = clock_earlier(*wake, streams_due(&t->streams, now));
+	/* asking the kernel is not for every turn; that the number is not what it should be counts at once */
+	if (now >= t->sample_at || sample.busy != t->streams.limit) {
+		sample.bytes = parts_arrived(t);
+		if (streams_take(&t->streams, &sample))
+			log_debug("task %" PRId64 ": %d parts in flight at most; %" PRId64 " KiB/s with %d", t->task->id,
+			    t->streams.limit, (int64_t)(t->streams.good_rate * 1000 / 1024), t->streams.good);
+		t->sample_at = streams_due(&t->streams, now);
+	}
+	*wake = clock_earlier(*wake, t->sample_at);
 }
 
 /* One turn of all pipes.  True when nothing is left or one has failed. */

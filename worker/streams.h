@@ -30,7 +30,7 @@ enum streams_phase { STREAMS_FIXED, STREAMS_GROW, STREAMS_HOLD, STREAMS_TRY };
 /* What is known at a time; the amounts only grow, but bytes may fall back when a part starts over. */
 struct streams_sample {
 	int64_t now;	 /* clock_ms() */
-	int64_t bytes;	 /* that have left for the destination */
+	int64_t bytes;	 /* that the destination has */
 	int64_t idle_us; /* the worker has waited for so long in all */
 	int64_t latency; /* ms from a part's request to its first byte at the destination: what both stores take to answer */
 	int busy;	 /* parts in flight */

@@ -76,7 +76,8 @@ struct transfer {
 	int resumed;			     /* parts that were there already */
 
 	struct streams streams;
-	int streams_most; /* parts that were in flight at once */
+	int64_t sample_at; /* the next for streams */
+	int streams_most;  /* parts that were in flight at once */
 	struct pipe **pipes;
 	int npipes;
 	int next_part; /* no part before it is left */
