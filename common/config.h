@@ -56,8 +56,8 @@ struct config_store {
 
 struct config_worker {
 	int64_t memory; /* the cap, bytes */
-	int streams;
-	int64_t part_size; /* bytes, at least 5 MiB (the S3 minimum for all parts but the last) */
+	int streams; /* 0: as many as help, up to config_streams_most() */
+	int64_t part_size; /* bytes, at least 5 MiB (the S3 minimum for all parts but the last); 0: follows the object's size */
 	int max_tasks;	   /* 0: no recycling */
 	int64_t max_age_ms; /* 0: no recycling */
 	int64_t database_max_age_ms;
@@ -103,6 +103,9 @@ struct config {
 #define WORKER_RECV_BUFFER (512 << 10)	/* CURLOPT_BUFFERSIZE */
 #define WORKER_SEND_BUFFER (512 << 10)	/* CURLOPT_UPLOAD_BUFFERSIZE */
 int64_t config_memory_needed(int streams);
+
+/* Streams that a worker may come to have: those configured, or those that the cap holds, one at least. */
+int config_streams_most(const struct config_worker *worker);
 
 /*
  * Parses and checks file.  Returns a new configuration, to be freed with config_free(), or NULL with the first

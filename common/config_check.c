@@ -17,6 +17,18 @@ config_memory_needed(int streams)
 }
 
 int
+config_streams_most(const struct config_worker *worker)
+{
+	int most = 1;
+
+	if (worker->streams > 0)
+		return worker->streams;
+	while (most < CONFIG_STREAMS_MAX && config_memory_needed(most + 1) <= worker->memory)
+		most++;
+	return most;
+}
+
+int
 config_check_name(struct config_ctx *ctx, const char *name, int line)
 {
 	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
@@ -175,11 +187,17 @@ either_line(const struct config_ctx *ctx, enum config_section section, const cha
 static int
 check_memory(struct config_ctx *ctx, const struct config_worker *worker)
 {
-	int64_t needed = config_memory_needed(worker->streams);
+	int64_t needed = config_memory_needed(worker->streams > 0 ? worker->streams : 1);
 	char need[32], have[32];
 
 	if (worker->memory >= needed)
 		return 0;
+	if (worker->streams == 0)
+		return config_fail(ctx, config_line(ctx, SECTION_WORKER, "memory"),
+		    "a single stream needs %s of memory and worker.memory is %s; raise memory to "
+		    "that",
+		    units_exact_size(need, sizeof(need), needed),
+		    units_exact_size(have, sizeof(have), worker->memory));
 	return config_fail(ctx, either_line(ctx, SECTION_WORKER, "memory", "streams"),
 	    "%d streams need %s of memory and worker.memory is %s; raise memory to that or lower "
 	    "streams",

@@ -107,10 +107,18 @@ is_unset(const struct config_key *key, const char *base)
 	       *(const int *)(const void *)(base + key->count_offset) == 0;
 }
 
+/* The word that stands for a number, where it is kept as 0. */
+static const char *
+word_of(const struct config_key *key, int64_t number)
+{
+	return key->words != NULL && number == 0 ? key->words[0] : NULL;
+}
+
 static void
 write_value(FILE *out, const struct config_key *key, const char *base)
 {
 	const void *place = base + key->offset;
+	const char *word;
 	char text[32];
 
 	switch (key->type) {
@@ -127,10 +135,16 @@ write_value(FILE *out, const struct config_key *key, const char *base)
 		write_quoted(out, key->words[*(const int *)place]);
 		break;
 	case TYPE_INT:
-		fprintf(out, "%d", *(const int *)place);
+		if ((word = word_of(key, *(const int *)place)) != NULL)
+			write_quoted(out, word);
+		else
+			fprintf(out, "%d", *(const int *)place);
 		break;
 	case TYPE_SIZE:
-		write_quoted(out, units_exact_size(text, sizeof(text), *(const int64_t *)place));
+		word = word_of(key, *(const int64_t *)place);
+		write_quoted(out, word != NULL
+			? word
+			: units_exact_size(text, sizeof(text), *(const int64_t *)place));
 		break;
 	case TYPE_DURATION:
 		write_quoted(

@@ -44,7 +44,7 @@ struct config_key {
 	int64_t min;
 	int64_t max; /* of the value; of a list: how many */
 	size_t count_offset; /* of a list: the int that counts */
-	const char *const *words;
+	const char *const *words; /* of a number: the one that is kept as 0 */
 	const char *(*check)(char *text);
 	unsigned kinds;
 	bool may_be_empty;

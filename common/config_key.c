@@ -138,6 +138,18 @@ write_amount(const struct config_key *key, int64_t amount, char *buf, size_t siz
 		snprintf(buf, size, "%" PRId64, amount);
 }
 
+/* The word that may stand for a number, in a sentence about what is right. */
+static void
+append_word(const struct config_key *key, const char *joint, char *why, size_t why_size)
+{
+	if (key->words == NULL)
+		return;
+	strlcat(why, joint, why_size);
+	strlcat(why, "\"", why_size);
+	strlcat(why, key->words[0], why_size);
+	strlcat(why, "\"", why_size);
+}
+
 static int
 set_number(const struct config_key *key, char *place, const char *value, char *why, size_t why_size)
 {
@@ -150,9 +162,12 @@ set_number(const struct config_key *key, char *place, const char *value, char *w
 	};
 	const char *error = NULL;
 	char least[32], most[32];
+	bool word = key->words != NULL && strcmp(value, key->words[0]) == 0;
 	int64_t number = 0;
 
-	if (key->type == TYPE_SIZE && units_parse_size(value, &number) == -1)
+	if (word)
+		number = 0;
+	else if (key->type == TYPE_SIZE && units_parse_size(value, &number) == -1)
 		error = "invalid";
 	else if (key->type == TYPE_DURATION && units_parse_duration(value, &number) == -1)
 		error = "invalid";
@@ -161,13 +176,15 @@ set_number(const struct config_key *key, char *place, const char *value, char *w
 	if (error != NULL && strcmp(error, "invalid") == 0) {
 		snprintf(why, why_size, "%s = \"%.40s\" is not a %s; write it like %s", key->name,
 		    value, forms[key->type].noun, forms[key->type].example);
+		append_word(key, " or ", why, why_size);
 		return -1;
 	}
-	if (error != NULL || number < key->min || number > key->max) {
+	if (error != NULL || (!word && (number < key->min || number > key->max))) {
 		write_amount(key, key->min, least, sizeof(least));
 		write_amount(key, key->max, most, sizeof(most));
 		snprintf(why, why_size, "%s = \"%.40s\" is out of range; %s to %s are allowed",
 		    key->name, value, least, most);
+		append_word(key, ", and ", why, why_size);
 		return -1;
 	}
 	if (key->type == TYPE_INT)

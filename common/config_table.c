@@ -11,6 +11,7 @@ static const char *const backend_words[] = {"auto", "cgroup2", "cgroup1", "rlimi
 static const char *const kind_words[] = {"s3", "cos", "file", NULL};
 static const char *const addressing_words[] = {"path", "virtual", NULL};
 static const char *const verify_words[] = {"auto", "crc64", "crc32c", "md5", "size", "none", NULL};
+static const char *const auto_words[] = {"auto", NULL};
 static const char *const secret_key_words[] = {
     "is refused, since configurations are read by many; use secret_key_file or secret_key_env",
     NULL};
@@ -62,9 +63,10 @@ const struct config_key config_keys[] = {
 	.initial = "15m"},
 
     {WORKER("memory"), NUMBER(TYPE_SIZE, C, worker.memory, MIB, 1024 * GIB), .initial = "64M"},
-    {WORKER("streams"), NUMBER(TYPE_INT, C, worker.streams, 1, CONFIG_STREAMS_MAX), .initial = "4"},
+    {WORKER("streams"), NUMBER(TYPE_INT, C, worker.streams, 1, CONFIG_STREAMS_MAX),
+	.initial = "auto", .words = auto_words},
     {WORKER("part_size"), NUMBER(TYPE_SIZE, C, worker.part_size, 5 * MIB, 5 * GIB),
-	.initial = "16M"},
+	.initial = "auto", .words = auto_words},
     {WORKER("max_tasks"), NUMBER(TYPE_INT, C, worker.max_tasks, 0, 1000000000)},
     {WORKER("max_age"), NUMBER(TYPE_DURATION, C, worker.max_age_ms, 0, 365 * DAY)},
     {WORKER("stall_timeout"), NUMBER(TYPE_DURATION, C, worker.stall_timeout_ms, SECOND, HOUR),

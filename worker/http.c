@@ -2,9 +2,11 @@
  * Requests on the multi handle: from the built request to the answer taken apart.
  */
 #include <assert.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 
@@ -61,6 +63,24 @@ http_prepare(struct http_request *r, struct store *store, enum store_op op)
 	failure_init(&r->refused);
 }
 
+/* What the server takes to answer, where no body of ours has to be taken before: small answers soon count, large ones slowly. */
+static void
+http_note_answer(struct http_request *r)
+{
+	curl_off_t sent = 0, first = 0;
+	int64_t *known = &r->store->answer_us;
+
+	if (r->role == HTTP_WRITER || r->call.op == OP_COMPLETE)
+		return;
+	if (curl_easy_getinfo(r->easy, CURLINFO_PRETRANSFER_TIME_T, &sent) != CURLE_OK ||
+	    curl_easy_getinfo(r->easy, CURLINFO_STARTTRANSFER_TIME_T, &first) != CURLE_OK || first <= sent)
+		return;
+	if (*known == 0 || first - sent < *known)
+		*known = first - sent;
+	else
+		*known += (first - sent - *known) / 8;
+}
+
 /* A new status line: what came before was an interim answer. */
 static void
 http_take_status(struct http_request *r, const char *line, size_t len)
@@ -75,6 +95,7 @@ http_take_status(struct http_request *r, const char *line, size_t len)
 	blank = strchr(text, ' ');
 	r->status = blank != NULL ? (int)strtol(blank, NULL, 10) : 0;
 	object_info_init(&r->info);
+	http_note_answer(r);
 }
 
 size_t
@@ -377,6 +398,17 @@ http_sent(const struct http_request *r)
 	if (r->easy != NULL)
 		curl_easy_getinfo(r->easy, CURLINFO_SIZE_UPLOAD_T, &bytes);
 	return bytes + r->direct_sent;
+}
+
+int64_t
+http_arrived(const struct http_request *r)
+{
+	int64_t bytes = http_sent(r);
+	int fd = r->easy == NULL ? -1 : r->fd != -1 ? r->fd : http_socket(r), held = 0;
+
+	if (fd != -1)
+		ioctl(fd, SIOCOUTQ, &held);
+	return bytes > held ? bytes - held : 0;
 }
 
 const char *

@@ -135,6 +135,9 @@ void http_send_end(struct http_request *r);
 /* Bytes that have left for the server. */
 int64_t http_sent(const struct http_request *r);
 
+/* The same without what the kernel still holds, since the server has not said that it is there. */
+int64_t http_arrived(const struct http_request *r);
+
 /* Where a redirect leads, absolute; NULL if nowhere.  Valid before http_result(). */
 const char *http_redirect(const struct http_request *r);
 

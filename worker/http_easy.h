@@ -7,7 +7,7 @@
 #include "worker/http.h"
 
 #define HTTP_IDLE_MAX CONFIG_STREAMS_MAX
-#define HTTP_CONNECTIONS_KEPT 16
+#define HTTP_CONNECTIONS_KEPT (2 * CONFIG_STREAMS_MAX + 4) /* those in use count too: fewer would close one after each part */
 #define HTTP_LINE_MAX 12288 /* a header with a Location or all metadata in it */
 
 struct http {

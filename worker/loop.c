@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <poll.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/db.h"
@@ -37,6 +38,18 @@ loop_database_is_due(struct worker *w, const struct curl_waitfd *fd)
 	return !db_is_up(w->db) || fd->revents != 0 || clock_until(db_deadline(w->db)) == 0;
 }
 
+/* How long a worker waits for others says whether it is its own limit: see streams.h. */
+static void
+loop_wait_for_news(struct worker *w, struct curl_waitfd *fds, unsigned n, int timeout)
+{
+	struct timespec before, after;
+
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	http_poll(w->http, fds, n, timeout);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	w->idle_us += (int64_t)(after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
+}
+
 static void
 loop_turn(struct worker *w, int64_t wake)
 {
@@ -55,7 +68,7 @@ loop_turn(struct worker *w, int64_t wake)
 	if (timeout == -1 || timeout > LOOP_IDLE_MS)
 		timeout = LOOP_IDLE_MS;
 	loop_watch(w, fds);
-	http_poll(w->http, fds, LOOP_FDS, timeout);
+	loop_wait_for_news(w, fds, LOOP_FDS, timeout);
 	if (fds[LOOP_CHANNEL].revents != 0)
 		session_receive(w);
 	http_perform(w->http);

@@ -7,13 +7,14 @@
 #include "worker/loop.h"
 #include "worker/memory.h"
 #include "worker/opening.h"
+#include "worker/parts.h"
 #include "worker/pipe.h"
 
-/* What a plan starts from: a smaller part than this there is none but the last. */
+/* What a plan starts from: a smaller part than this there is none but the last.  A larger one goes on with another GET. */
 static int64_t
 opening_range(const struct transfer *t)
 {
-	int64_t size = t->w->setup->config.worker.part_size, least = store_limits(t->target.store->conf.kind)->part_min;
+	int64_t size = parts_size_least(&t->w->setup->config.worker), least = store_limits(t->target.store->conf.kind)->part_min;
 
 	return size > least ? size : least;
 }

@@ -6,7 +6,13 @@
 
 #include "worker/transfer.h"
 
-/* Decides part size, number of parts and streams for t->size.  Returns 0, or -1 with a failure: too large for the store. */
+/* Size of a part for an object of that size (-1: not known), before limits of stores. */
+int64_t parts_size_wanted(const struct config_worker *conf, int64_t size);
+
+/* The smallest part that any size comes to, but for the last. */
+int64_t parts_size_least(const struct config_worker *conf);
+
+/* Decides part size and number of parts for t->size.  Returns 0, or -1 with a failure: too large for the store. */
 int parts_plan(struct transfer *t);
 
 /* Lays out the table for t->size and t->part_size (a resumed upload keeps its part size). */

@@ -71,12 +71,23 @@ pipe_fail(struct pipe *p, const struct failure *f)
 	p->state = PIPE_FAILED;
 }
 
+void
+pipe_return(struct pipe *p)
+{
+	reader_drop(p->reader);
+	writer_drop(&p->writer);
+	p->reader->ended = false;
+	p->retry_at = 0;
+	p->state = PIPE_RETURNED;
+}
+
 /* reading: the source's side failed, and the destination's can wait for it. */
 static void
 pipe_retry(struct pipe *p, const struct failure *f, bool reading, int64_t now)
 {
 	int64_t at = failure_retry_at(f, ++p->tries, now);
 
+	p->throttled += f->class == CLASS_THROTTLED;
 	/* what was spoiled has to be removed before anything else is tried */
 	if (at == 0 || p->t->spoiled) {
 		pipe_fail(p, f);
@@ -149,7 +160,7 @@ pipe_run(struct pipe *p, int64_t now, int64_t *wake)
 		return;
 	}
 	/* what the writer took may be the room that the reader waits for */
-	if (p->reader.paused && reader_run(&p->reader, now, wake, &f) == -1) {
+	if (p->reader->paused && reader_run(p->reader, now, wake, &f) == -1) {
 		pipe_retry(p, &f, true, now);
 		*wake = now;
 		return;

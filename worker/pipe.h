@@ -12,7 +12,7 @@
 #include "worker/transfer.h"
 #include "worker/writer.h"
 
-enum pipe_state { PIPE_IDLE, PIPE_BUSY, PIPE_DONE, PIPE_FAILED };
+enum pipe_state { PIPE_IDLE, PIPE_BUSY, PIPE_DONE, PIPE_RETURNED, PIPE_FAILED };
 
 struct pipe {
 	struct transfer *t;
@@ -22,6 +22,7 @@ struct pipe {
 	int64_t size;
 	int tries;
 	int64_t retry_at; /* the writer's; 0: none due */
+	int throttled; /* how often a store said "slow down", in all */
 	struct ring ring;
 	struct reader *reader; /* heap */
 	struct writer writer;
@@ -37,6 +38,9 @@ void pipe_release(struct pipe *p);
 
 /* number: of the part, or 0 for the object in one PUT. */
 void pipe_begin(struct pipe *p, int number, int64_t first, int64_t size, int64_t now);
+
+/* Breaks off what could be begun anew elsewhere: PIPE_RETURNED. */
+void pipe_return(struct pipe *p);
 
 /* Moves it along; until its state is PIPE_DONE or PIPE_FAILED. */
 void pipe_run(struct pipe *p, int64_t now, int64_t *wake);

@@ -38,7 +38,7 @@ session_take_config(struct worker *w, const struct msg_config *config)
 {
 	struct setup *setup;
 
-	if (config->nstores < 0 || config->nstores > CONFIG_STORES_MAX || config->worker.streams < 1 ||
+	if (config->nstores < 0 || config->nstores > CONFIG_STORES_MAX || config->worker.streams < 0 ||
 	    config->worker.streams > CONFIG_STREAMS_MAX) {
 		log_error("the master sent an impossible configuration");
 		return;

@@ -39,9 +39,10 @@ stream_ring_size(const struct transfer *t)
 	const struct config_worker *conf = &t->w->setup->config.worker;
 	int64_t least = store_limits(t->target.store->conf.kind)->part_min + STREAM_SPARE;
 	int64_t room = conf->memory - WORKER_BASE_MEMORY - STREAM_BUFFERS;
+	int64_t most = parts_size_wanted(conf, -1);
 	int64_t size = 2 * STREAM_SPARE;
 
-	while (size * 2 <= room && (size * 2 <= conf->part_size || size < least))
+	while (size * 2 <= room && (size * 2 <= most || size < least))
 		size *= 2;
 	return size >= least && size <= room ? size : 0;
 }

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/uri.h"
+#include "worker/parts.h"
 #include "worker/session.h"
 #include "worker/target.h"
 
@@ -117,7 +118,7 @@ static bool
 target_is_doubtful(const struct transfer *t, const struct object_info *info)
 {
 	return t->task->claim > 1 && t->size > 0 && info->size == t->size &&
-	    t->size <= t->w->setup->config.worker.part_size;
+	    t->size <= parts_size_wanted(&t->w->setup->config.worker, t->size);
 }
 
 static int

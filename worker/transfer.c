@@ -103,7 +103,6 @@ transfer_steps(struct transfer *t)
 	if (t->skipped)
 		return 0;
 	target_describe(t);
-	t->streams = t->task->frugal || !t->source.ranges ? 1 : t->w->setup->config.worker.streams;
 	return t->size >= 0 ? transfer_known(t) : stream_run(t);
 }
 
@@ -125,6 +124,8 @@ transfer_log_done(const struct transfer *t, int64_t elapsed, int64_t peak)
 		log_str(&line, "crc64", crc);
 	}
 	log_str(&line, "verified_by", t->verified_by);
+	if (t->streams_most > 0)
+		log_int(&line, "streams", t->streams_most);
 	if (t->resumed > 0)
 		log_int(&line, "resumed", t->resumed);
 	log_int(&line, "peak_memory", peak);

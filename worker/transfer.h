@@ -81,13 +81,15 @@ struct transfer {
 	bool streaming; /* the source does not say how much there will be */
 	int64_t part_size;
 	int nparts; /* 1: one PUT, unless multipart */
-	int streams;
 	bool multipart;
 	struct part *parts;
 	char upload_id[S3XML_UPLOAD_ID_MAX]; /* "" if none is open */
 	int resumed;			     /* parts that were there already */
 
-	struct pipe *pipes;
+	struct streams streams;
+	int64_t sample_at; /* the next for streams */
+	int streams_most;  /* parts that were in flight at once */
+	struct pipe **pipes;
 	int npipes;
 	int next_part; /* no part before it is left */
 	int parts_done;

@@ -14,6 +14,7 @@
 #include "common/db.h"
 #include "common/task.h"
 #include "worker/rate.h"
+#include "worker/streams.h"
 
 struct http;
 struct transfer;
@@ -24,6 +25,7 @@ struct store {
 	struct config_store conf;
 	struct curl_slist *resolve; /* CURLOPT_RESOLVE, NULL if there is none */
 	struct rate rate;
+	int64_t answer_us; /* from a request to the head of its answer, of late; 0: none yet */
 };
 
 /* The configuration as the master sent it; whole when nstores STOREs have followed. */
@@ -55,6 +57,9 @@ struct worker {
 	bool retire;	/* exit once idle */
 	bool unsettled; /* a task's end could not be recorded: better a new process */
 	int64_t deadline; /* with stop or eof: when to be gone, on clock_ms() */
+
+	int64_t idle_us;	   /* waited in the loop, ever */
+	struct streams_book streams;
 
 	struct transfer *transfer; /* in work, for progress; NULL if idle */
 	int64_t tick_at;	   /* next progress message */

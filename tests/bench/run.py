@@ -12,6 +12,7 @@ seconds.
 
 import argparse
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -29,14 +30,25 @@ from verify import verify  # noqa: E402
 
 
 def streams(bench, options):
-    """A link of 80 ms round trip and 8 MiB/s a connection: streams against throughput."""
-    rows, size = [], 256 * MIB
-    with void("-d", "80", "-r", str(8 * MIB)) as server:
-        for n in (1, 2, 4, 8):
-            with bench.ferryd(server, server, worker={"streams": n, "memory": "96M"}) as daemon:
-                cost, row = bench.carry(daemon, f"inside://bench/size-{size}", size)
-                rows.append((n, f"{size / MIB / cost.wall:.1f}", f"{cost.cpu / size * (1 << 30):.2f}", f"{cost.peak / MIB:.0f} MiB"))
-    table("256 MiB over 80 ms round trip, 8 MiB/s a connection", ("streams", "MiB/s", "CPU s / GiB", "peak memory"), rows)
+    """Fixed numbers of streams beside "auto", over a link of 80 ms round trip and 8 MiB/s a connection, and on loopback."""
+    fixed, far, near = (1, 2, 4, 8, 16), ("-d", "80", "-r", str(8 * MIB)), ()
+    for where, link, size in (("80 ms round trip, 8 MiB/s a connection", far, 256 * MIB), ("loopback", near, options.size * MIB)):
+        costs, used = {}, {}
+        for _ in range(options.runs):
+            with void(*link) as server:
+                for n in fixed + ("auto",):
+                    how = {"streams": n, "memory": "64M", "part_size": "auto" if n == "auto" else "16M"}
+                    with bench.ferryd(server, server, worker=how) as daemon:
+                        for name in (n,) if n != "auto" else ("auto", "auto, its next object"):
+                            cost, row = bench.carry(daemon, f"inside://bench/size-{size}", size)
+                            costs.setdefault(name, []).append(cost)
+                            used.setdefault(name, []).extend(re.findall(rf"task={row['id']} .*streams=(\d+)", daemon.log_text()))
+        best = max(size / median(costs[n], "wall") for n in fixed)
+        rows = [(n, f"{size / MIB / median(c, 'wall'):.1f}", f"{size / median(c, 'wall') / best:.2f}",
+                 f"{median(c, 'cpu') / size * (1 << 30):.2f}", f"{median(c, 'cpu') / median(costs[1], 'cpu'):.2f}",
+                 f"{median(c, 'peak') / MIB:.0f} MiB", " ".join(used[n])) for n, c in costs.items()]
+        table(f"{size // MIB} MiB over {where}, {options.runs} runs",
+              ("streams", "MiB/s", "of the best fixed", "CPU s / GiB", "of 1 stream", "peak memory", "in flight at most"), rows)
 
 
 PARTS = {"speed": speed, "small": small, "memory": memory, "streams": streams, "verify": verify}

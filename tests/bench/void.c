@@ -1,9 +1,10 @@
 /*
  * Options, connections, and which request is whose.
  *
- *   void [-a ADDRESS] [-p PORT] [-d MS] [-r BYTES] [-m]
+ *   void [-a ADDRESS] [-p PORT] [-d MS] [-r BYTES] [-n PARTS] [-m]
  *     -d  wait so long before each answer (a round trip of latency)
  *     -r  at most so many bytes a second on each connection (what a window allows over that latency)
+ *     -n  so many PUTs at once; one more is told to slow down
  *     -m  ETags are MD5s, as S3's are (costs this server CPU, not its client)
  *
  * GET|HEAD /BUCKET/size-N…   an object of N bytes, made up: a pattern that repeats
@@ -40,8 +41,10 @@ get(struct request *r)
 	if (strcmp(r->name, "-/stats") == 0)
 		return answer(r, 200, "Content-Type: application/json\r\n",
 		    "{\"requests\": %" PRId64 ", \"received\": %" PRId64 ", \"broken\": %" PRId64 ", \"objects\": %" PRId64
-		    ", \"stored\": %" PRId64 ", \"sent\": %" PRId64 ", \"uploads\": %" PRId64 "}\n",
-		    stats.requests, stats.received, stats.broken, stats.objects, stats.stored, stats.sent, stats.uploads);
+		    ", \"stored\": %" PRId64 ", \"sent\": %" PRId64 ", \"uploads\": %" PRId64
+		    ", \"puts_most\": %" PRId64 ", \"puts_refused\": %" PRId64 "}\n",
+		    stats.requests, stats.received, stats.broken, stats.objects, stats.stored, stats.sent, stats.uploads,
+		    stats.puts_most, stats.puts_refused);
 	if (source_get(r, &rc))
 		return rc;
 	return sink_get(r);
@@ -119,7 +122,7 @@ main(int argc, char **argv)
 	const char *address = "127.0.0.1";
 	int fd, ch, port = 9000;
 
-	while ((ch = getopt(argc, argv, "a:d:mp:r:")) != -1) {
+	while ((ch = getopt(argc, argv, "a:d:mn:p:r:")) != -1) {
 		switch (ch) {
 		case 'a':
 			address = optarg;
@@ -130,6 +133,9 @@ main(int argc, char **argv)
 		case 'm':
 			options.md5 = true;
 			break;
+		case 'n':
+			options.puts = (int)strtol(optarg, NULL, 10);
+			break;
 		case 'p':
 			port = (int)strtol(optarg, NULL, 10);
 			break;
@@ -137,7 +143,7 @@ main(int argc, char **argv)
 			options.rate = strtoll(optarg, NULL, 10);
 			break;
 		default:
-			fprintf(stderr, "usage: void [-m] [-a address] [-d ms] [-p port] [-r bytes/s]\n");
+			fprintf(stderr, "usage: void [-m] [-a address] [-d ms] [-n puts] [-p port] [-r bytes/s]\n");
 			return 64;
 		}
 	}

@@ -45,13 +45,15 @@ struct body {
 struct options {
 	int delay_ms;
 	int64_t rate;
+	int puts; /* at once; 0: any number */
 	bool md5;
 };
 extern struct options options;
 
-/* bytes of PUT bodies that came whole or in part, PUT bodies that did not come to their end, objects and bytes in them */
+/* bytes of PUT bodies that came whole or in part, PUT bodies that did not come to their end, objects and bytes in them,
+ * most PUTs at once, PUTs told to slow down */
 struct stats {
-	_Atomic int64_t requests, received, broken, objects, stored, sent, uploads;
+	_Atomic int64_t requests, received, broken, objects, stored, sent, uploads, puts_most, puts_refused;
 };
 extern struct stats stats;
 

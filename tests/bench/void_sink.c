@@ -29,6 +29,7 @@ struct object {
 static LIST_HEAD(objects, object) table[BUCKETS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int64_t upload_serial;
+static int puts_now; /* under lock */
 
 static struct objects *
 object_bucket(const char *name)
@@ -123,8 +124,8 @@ put_body(struct request *r, struct body *body)
 	return 0;
 }
 
-int
-sink_put(struct request *r)
+static int
+put(struct request *r)
 {
 	struct body body;
 	char headers[256];
@@ -146,6 +147,30 @@ sink_put(struct request *r)
 		return answer(r, 200, headers, "<Copy%sResult><ETag>&quot;%s&quot;</ETag></Copy%sResult>",
 		    r->copy_first < 0 ? "Object" : "Part", body.etag, r->copy_first < 0 ? "Object" : "Part");
 	return answer(r, 200, headers, "%s", "");
+}
+
+/* One too many is refused at once, while its body may be on its way: that is read, so that the answer arrives. */
+int
+sink_put(struct request *r)
+{
+	bool refused;
+	int rc;
+
+	pthread_mutex_lock(&lock);
+	refused = options.puts > 0 && puts_now >= options.puts;
+	stats.puts_refused += refused;
+	if (!refused && ++puts_now > stats.puts_most)
+		stats.puts_most = puts_now;
+	pthread_mutex_unlock(&lock);
+	if (refused) {
+		rc = answer(r, 503, "Connection: close\r\n", "<Error><Code>SlowDown</Code></Error>");
+		return request_body(r, NULL) == -1 ? -1 : rc;
+	}
+	rc = put(r);
+	pthread_mutex_lock(&lock);
+	puts_now--;
+	pthread_mutex_unlock(&lock);
+	return rc;
 }
 
 static void
