@@ -104,7 +104,7 @@ struct config {
 #define WORKER_SEND_BUFFER (512 << 10)	/* CURLOPT_UPLOAD_BUFFERSIZE */
 int64_t config_memory_needed(int streams);
 
-/* Streams that a worker may come to have: those configured, or those that the cap holds, one at least. */
+/* Streams that a worker may come to have: those configured, or those that seven eighths of the cap hold, one at least. */
 int config_streams_most(const struct config_worker *worker);
 
 /*

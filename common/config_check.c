@@ -19,11 +19,13 @@ config_memory_needed(int streams)
 int
 config_streams_most(const struct config_worker *worker)
 {
+	/* what nobody has asked for does not use up the cap: TLS and the kernel have buffers too */
+	int64_t memory = worker->memory - worker->memory / 8;
 	int most = 1;
 
 	if (worker->streams > 0)
 		return worker->streams;
-	while (most < CONFIG_STREAMS_MAX && config_memory_needed(most + 1) <= worker->memory)
+	while (most < CONFIG_STREAMS_MAX && config_memory_needed(most + 1) <= memory)
 		most++;
 	return most;
 }

@@ -76,7 +76,7 @@ def test_a_long_way_gets_more_streams(ferryd, db, far):
 
 def test_the_memory_cap_bounds_them(ferryd, db, far):
     server = far()
-    daemon = ferryd(server.stores(), workers=1, worker={**AUTO, "memory": "17M"})
+    daemon = ferryd(server.stores(), workers=1, worker={**AUTO, "memory": "19M"})
     _, used = carry(daemon, db, 40 * MIB, "capped")
     assert used == 2
 
