@@ -150,7 +150,7 @@ writer_goes_at_once(const struct writer *w, int64_t now)
 {
 	size_t len = 0;
 
-	if (!w->sure || w->size == 0 || w->size > WRITER_AT_ONCE || w->put.call.if_none_match_any ||
+	if (!w->sure || w->framed || w->size == 0 || w->size > WRITER_AT_ONCE || w->put.call.if_none_match_any ||
 	    rate_wait(&w->put.store->rate, now) != 0)
 		return false;
 	ring_peek(w->ring, &len);
@@ -167,6 +167,7 @@ writer_take_whole(struct writer *w, struct failure *f)
 	put->body = ring_peek(w->ring, &len);
 	len = (size_t)w->size;
 	writer_count(w, put->body, len);
+	w->taken = w->size;
 	ring_consume(w->ring, len);
 	rate_spend(&put->store->rate, w->size);
 	if (writer_check_expected(w, f) == -1)
