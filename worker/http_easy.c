@@ -12,7 +12,7 @@
 #define HTTP_SMALL_BUFFER (64 << 10)
 #define HTTP_CONTROL_BUFFER (16 << 10)
 #define HTTP_KEPT_SECONDS 45	      /* RGW and many proxies close an idle connection after 60 s or so */
-#define HTTP_COMPLETE_TIMEOUT_MS 600000 /* a large object is put together while the answer's blanks come */
+#define HTTP_COMPLETE_TIMEOUT_MS 600000 /* a large object is put together, or copied, while the answer's blanks come */
 
 static const char *const http_op_names[] = {
 	[OP_HEAD] = "HEAD",
@@ -25,6 +25,8 @@ static const char *const http_op_names[] = {
 	[OP_LIST_PARTS] = "ListParts",
 	[OP_LIST_UPLOADS] = "ListMultipartUploads",
 	[OP_DELETE] = "DELETE",
+	[OP_COPY] = "CopyObject",
+	[OP_COPY_PART] = "UploadPartCopy",
 };
 
 CURL *
@@ -98,6 +100,11 @@ http_easy_set_body(struct http_request *r)
 	case OP_DELETE:
 		curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->wire.method);
 		break;
+	case OP_COPY:
+	case OP_COPY_PART:
+		/* without a body, but with its length, 0 */
+		curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->wire.method);
+		/* fall through */
 	case OP_INITIATE:
 	case OP_COMPLETE:
 		curl_easy_setopt(e, CURLOPT_POST, 1L);
@@ -121,7 +128,7 @@ http_easy_timeout(const struct http_request *r, const struct config_worker *conf
 {
 	if (r->role != HTTP_CONTROL)
 		return 0;
-	if (r->call.op == OP_COMPLETE)
+	if (r->call.op == OP_COMPLETE || r->call.op == OP_COPY || r->call.op == OP_COPY_PART)
 		return HTTP_COMPLETE_TIMEOUT_MS;
 	return (long)(conf->stall_timeout_ms + conf->connect_timeout_ms);
 }
@@ -184,7 +191,7 @@ http_failure(const struct http_request *r, struct failure *f, enum error_class c
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (r->call.op == OP_UPLOAD_PART)
+	if (r->call.op == OP_UPLOAD_PART || r->call.op == OP_COPY_PART)
 		snprintf(op, sizeof(op), "%s %d", http_op_names[r->call.op], r->call.part_number);
 	else
 		strlcpy(op, http_op_names[r->call.op], sizeof(op));

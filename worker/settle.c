@@ -75,10 +75,10 @@ checkpoint_settle_done(struct transfer *t, int64_t peak)
 	settle_init(&q, &stmt_done, t);
 	query_int(&q, t->size);
 	query_int(&q, t->skipped ? 0 : t->size);
-	if (t->skipped)
-		query_null(&q);
-	else
+	if (transfer_knows_crc64(t))
 		query_uint(&q, t->crc64);
+	else
+		query_null(&q);
 	query_str(&q, t->etag[0] != '\0' ? t->etag : NULL);
 	query_str(&q, t->verified_by);
 	query_int(&q, peak);
