@@ -10,6 +10,9 @@
  *
  * GET|HEAD /BUCKET/size-N…   an object of N bytes: byte i is pattern[i % PATTERN]
  * PUT, POST, DELETE, HEAD    of any other key: an upload; HEAD says size, ETag and x-cos-hash-crc64ecma of what was put there
+ * PUT of x-*-copy-source     a copy of what is made up, or of a range of it
+ * POST /-/invent/BUCKET/KEY?size=N&part=P&leave=A,B,…   an upload that has all parts, of P bytes, of the object of N bytes but those
+ *                            named; answers with its id and the CRC64 of a whole part and of the last as JSON
  * GET /-/stats               counters as JSON: requests, bytes received and sent, uploads open
  *
  * Virtual-host addressing works too: what precedes the first '.' of a Host that is no address is taken as the bucket.
@@ -64,6 +67,8 @@ struct request {
 	char query[4096];
 	int64_t length;	   /* Content-Length */
 	int64_t first, last; /* Range; first -1 if none */
+	char copy[4096];     /* x-*-copy-source */
+	int64_t copy_first, copy_last;
 };
 
 static LIST_HEAD(, object) objects = LIST_HEAD_INITIALIZER(objects);
@@ -113,6 +118,40 @@ hex(char *out, const unsigned char *md5)
 {
 	for (int i = 0; i < 16; i++)
 		snprintf(out + 2 * i, 3, "%02x", md5[i]);
+}
+
+/* Without -m an ETag is 32 hexadecimal digits all the same, of what is known anyway. */
+static void
+part_etag(struct part *p)
+{
+	for (int i = 0; i < 8 && !with_md5; i++) {
+		p->md5[i] = (unsigned char)(p->crc >> (56 - 8 * i));
+		p->md5[8 + i] = (unsigned char)((uint64_t)p->size >> (56 - 8 * i));
+	}
+	hex(p->etag, p->md5);
+}
+
+/* What a range of made up bytes would sum up to, without making them up: whole patterns double. */
+static struct part
+part_made_up(int64_t offset, int64_t size)
+{
+	struct part p = { .size = size };
+	int64_t head = (PATTERN - offset % PATTERN) % PATTERN, span = PATTERN, n;
+	uint64_t crc;
+
+	head = head < size ? head : size;
+	p.crc = crc64_update(0, pattern + offset % PATTERN, (size_t)head);
+	size -= head;
+	crc = crc64_update(0, pattern, PATTERN);
+	for (n = size / PATTERN; n > 0; n /= 2) {
+		if (n % 2 == 1)
+			p.crc = crc64_combine(p.crc, crc, (uint64_t)span);
+		crc = crc64_combine(crc, crc, (uint64_t)span);
+		span *= 2;
+	}
+	p.crc = crc64_combine(p.crc, crc64_update(0, pattern, (size_t)(size % PATTERN)), (uint64_t)(size % PATTERN));
+	part_etag(&p);
+	return p;
 }
 
 /* Sleeps so that count bytes since begin keep to the rate. */
@@ -232,6 +271,8 @@ serve_made_up(struct request *r, int64_t size)
 	if (r->first >= 0)
 		n += snprintf(head + n, sizeof head - (size_t)n, "Content-Range: bytes %" PRId64 "-%" PRId64 "/%" PRId64 "\r\n",
 		    first, last, size);
+	if (r->method[0] == 'H')
+		n += snprintf(head + n, sizeof head - (size_t)n, "x-cos-hash-crc64ecma: %" PRIu64 "\r\n", part_made_up(0, size).crc);
 	n += snprintf(head + n, sizeof head - (size_t)n, "\r\n");
 	if (delay_ms > 0)
 		usleep((useconds_t)delay_ms * 1000);
@@ -271,6 +312,27 @@ query_value(const struct request *r, const char *key, char *buf, size_t size)
 	return NULL;
 }
 
+/* The body of an upload, or what is copied instead. */
+static int
+put_body(struct request *r, struct part *sums)
+{
+	const char *key = strstr(r->copy, "/size-");
+	int64_t size;
+
+	if (r->copy[0] == '\0') {
+		if (read_body(r, sums) == -1)
+			return -1;
+		part_etag(sums);
+		return 0;
+	}
+	size = key != NULL ? strtoll(key + 6, NULL, 10) : 0;
+	if (r->copy_first < 0)
+		*sums = part_made_up(0, size);
+	else
+		*sums = part_made_up(r->copy_first, r->copy_last - r->copy_first + 1);
+	return 0;
+}
+
 static int
 put(struct request *r)
 {
@@ -278,12 +340,8 @@ put(struct request *r)
 	struct object *o;
 	struct part sums;
 
-	if (read_body(r, &sums) == -1)
+	if (put_body(r, &sums) == -1)
 		return -1;
-	if (with_md5)
-		hex(sums.etag, sums.md5);
-	else
-		snprintf(sums.etag, sizeof sums.etag, "%016" PRIx64 "%016" PRIx64, sums.crc, (uint64_t)sums.size);
 	pthread_mutex_lock(&lock);
 	if (query_value(r, "uploadId", id, sizeof id) != NULL && query_value(r, "partNumber", number, sizeof number) != NULL) {
 		int i = (int)strtol(number, NULL, 10);
@@ -302,6 +360,9 @@ put(struct request *r)
 	}
 	pthread_mutex_unlock(&lock);
 	snprintf(headers, sizeof headers, "ETag: \"%s\"\r\nx-cos-hash-crc64ecma: %" PRIu64 "\r\n", sums.etag, sums.crc);
+	if (r->copy[0] != '\0')
+		return answer(r, 200, headers, "<Copy%sResult><ETag>&quot;%s&quot;</ETag></Copy%sResult>",
+		    r->copy_first < 0 ? "Object" : "Part", sums.etag, r->copy_first < 0 ? "Object" : "Part");
 	return answer(r, 200, headers, "%s", "");
 }
 
@@ -331,15 +392,60 @@ complete(struct object *upload, struct object *o)
 	snprintf(o->etag + 32, sizeof o->etag - 32, "-%d", n);
 }
 
+static bool
+is_left(const char *list, int number)
+{
+	for (const char *p = list; *p != '\0'; p += strcspn(p, ","), p += *p == ',')
+		if (strtol(p, NULL, 10) == number)
+			return true;
+	return false;
+}
+
+/* The lock is held. */
+static int
+invent(struct request *r)
+{
+	char id[128], name[4300], text[64], leave[512];
+	int64_t size = strtoll(query_value(r, "size", text, sizeof text) != NULL ? text : "0", NULL, 10);
+	int64_t step = strtoll(query_value(r, "part", text, sizeof text) != NULL ? text : "0", NULL, 10);
+	int last = step > 0 ? (int)((size + step - 1) / step) : 0;
+	struct part whole, rest;
+	struct object *o;
+
+	if (last < 1 || last >= PARTS || query_value(r, "leave", leave, sizeof leave) == NULL)
+		return answer(r, 400, "", "%s", "");
+	snprintf(id, sizeof id, "upload-%" PRId64, ++upload_serial);
+	snprintf(name, sizeof name, "%s %s", r->name + strlen("-/invent/"), id);
+	o = object_make(name);
+	if ((o->parts = calloc(PARTS, sizeof *o->parts)) == NULL)
+		abort();
+	n_uploads++;
+	whole = part_made_up(0, step);
+	rest = part_made_up((int64_t)(last - 1) * step, size - (int64_t)(last - 1) * step);
+	for (int i = 1; i <= last; i++)
+		if (!is_left(leave, i))
+			o->parts[i] = i < last && step % PATTERN == 0 ? whole : part_made_up((int64_t)(i - 1) * step,
+			    i < last ? step : rest.size);
+	return answer(r, 200, "Content-Type: application/json\r\n",
+	    "{\"id\": \"%s\", \"crc\": \"%" PRIu64 "\", \"etag\": \"%s\", \"last_crc\": \"%" PRIu64 "\", \"last_etag\": \"%s\"}\n",
+	    id, whole.crc, whole.etag, rest.crc, rest.etag);
+}
+
 static int
 post(struct request *r)
 {
 	char id[128], name[4300], etag[64];
 	struct object *o, *upload;
+	int rc;
 
 	if (read_body(r, NULL) == -1)
 		return -1;
 	pthread_mutex_lock(&lock);
+	if (strncmp(r->name, "-/invent/", 9) == 0) {
+		rc = invent(r);
+		pthread_mutex_unlock(&lock);
+		return rc;
+	}
 	if (query_value(r, "uploads", id, sizeof id) != NULL) {
 		snprintf(id, sizeof id, "upload-%" PRId64, ++upload_serial);
 		snprintf(name, sizeof name, "%s %s", r->name, id);
@@ -366,15 +472,16 @@ post(struct request *r)
 	    etag);
 }
 
-/* All parts in one answer, however many. */
+#define PAGE 1000
+
 static int
 list_parts(struct request *r, const char *id)
 {
-	char name[4300], head[128], *text = NULL;
+	char name[4300], head[128], marker[16], *text = NULL;
 	struct object *o;
 	FILE *out;
 	size_t len;
-	int n;
+	int n, i, listed = 0, last = 0;
 
 	snprintf(name, sizeof name, "%s %s", r->name, id);
 	pthread_mutex_lock(&lock);
@@ -384,12 +491,18 @@ list_parts(struct request *r, const char *id)
 	}
 	if ((out = open_memstream(&text, &len)) == NULL)
 		abort();
-	fprintf(out, "<ListPartsResult><IsTruncated>false</IsTruncated>");
-	for (int i = 1; i < PARTS; i++)
-		if (o->parts[i].size > 0)
-			fprintf(out, "<Part><PartNumber>%d</PartNumber><Size>%" PRId64 "</Size><ETag>\"%s\"</ETag></Part>", i,
-			    o->parts[i].size, o->parts[i].etag);
-	fprintf(out, "</ListPartsResult>");
+	fprintf(out, "<ListPartsResult>");
+	i = query_value(r, "part-number-marker", marker, sizeof marker) != NULL ? (int)strtol(marker, NULL, 10) + 1 : 1;
+	for (; i > 0 && i < PARTS && listed < PAGE; i++) {
+		if (o->parts[i].size == 0)
+			continue;
+		fprintf(out, "<Part><PartNumber>%d</PartNumber><Size>%" PRId64 "</Size><ETag>\"%s\"</ETag></Part>", i,
+		    o->parts[i].size, o->parts[i].etag);
+		listed++;
+		last = i;
+	}
+	fprintf(out, "<IsTruncated>%s</IsTruncated><NextPartNumberMarker>%d</NextPartNumberMarker></ListPartsResult>",
+	    listed == PAGE ? "true" : "false", last);
 	fclose(out);
 	pthread_mutex_unlock(&lock);
 	n = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
@@ -460,7 +573,8 @@ parse(struct request *r)
 	struct in_addr unused;
 
 	r->length = 0;
-	r->first = r->last = -1;
+	r->first = r->last = r->copy_first = r->copy_last = -1;
+	r->copy[0] = '\0';
 	if (sscanf(r->head, "%7s %4095s", r->method, target) != 2)
 		return -1;
 	for (p = strstr(r->head, "\r\n"); p != NULL && p[2] != '\r'; p = strstr(p + 2, "\r\n")) {
@@ -468,6 +582,10 @@ parse(struct request *r)
 			r->length = strtoll(p + 17, NULL, 10);
 		else if (strncasecmp(p + 2, "Range: bytes=", 13) == 0)
 			sscanf(p + 15, "%" SCNd64 "-%" SCNd64, &r->first, &r->last);
+		else if (strncasecmp(p + 4, "amz-copy-source:", 16) == 0 || strncasecmp(p + 4, "cos-copy-source:", 16) == 0)
+			sscanf(p + 20, " %4095[^\r]", r->copy);
+		else if (strncasecmp(p + 4, "amz-copy-source-range:", 22) == 0 || strncasecmp(p + 4, "cos-copy-source-range:", 22) == 0)
+			sscanf(p + 26, " bytes=%" SCNd64 "-%" SCNd64, &r->copy_first, &r->copy_last);
 		else if (strncasecmp(p + 2, "Host:", 5) == 0)
 			sscanf(p + 7, " %255[^:\r]", host);
 		else if (strncasecmp(p + 2, "Expect:", 7) == 0 &&
