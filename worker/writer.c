@@ -296,6 +296,7 @@ writer_run(struct writer *w, int64_t now, int64_t *wake, struct failure *f)
 		return 0;
 	}
 	w->paused = false;
+	w->moved_at = now;
 	http_unpause(&w->put);
 	return 0;
 }

@@ -6,7 +6,7 @@
 /changes/N     has another ETag at every request                      /changed/N  has another, and another content, from the fourth on
 /short/N       promises a body and closes after half of it
 /no-range/N    ignores Range                                          /chunked/N  and does not know its length either
-/slow/N        ?rate=BYTES a second
+/slow/N        ?rate=BYTES a second                                  /stops/N   sends ?after=BYTES of a body, then nothing
 /secret/N      GET only, and only with the right X-Amz-Signature      /hang       takes the request and says nothing
 /status/CODE   that status                                            /redirect?to=URL
 /redirect-loop to itself, for ever                                    /header-flood[?bytes=N]  10 GB of response headers
@@ -110,7 +110,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def send_body(self, seed, offset, length, rate=0, stop_at=None):
         sent, started = 0, time.monotonic()
         for piece in content(seed, offset, length):
-            step = len(piece) if not rate else 16384
+            step = len(piece) if not rate else min(16384, max(1, rate // 4))
             for at in range(0, len(piece), step):
                 chunk = piece[at:at + step]
                 if stop_at is not None and sent + len(chunk) > stop_at:
@@ -130,6 +130,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def at_slow(self):
         self.serve_object(self.size(), f'"slow-{self.size()}"', rate=int(self.query.get("rate", "1000000")))
+
+    def at_stops(self):
+        wanted = self.range_of(self.size())
+        if wanted == (0, 0):
+            return self.serve_object(self.size(), '"stops"')
+        self.serve_object(self.size(), '"stops"', stop_at=int(self.query["after"]))
+        self.wfile.flush()
+        self.server.stopping.wait(600)
 
     def at_shrinks(self):
         self.serve_object(self.size() - 1024 * self.nth, None)
