@@ -223,6 +223,13 @@ http_classify_curl(struct http_request *r, struct failure *f)
 	http_failure(r, f, class, "%s", r->error[0] != '\0' ? r->error : curl_easy_strerror(r->result));
 }
 
+/* A store that sends us elsewhere would have each request sent twice, and signed for another place: that is to be configured. */
+static bool
+http_is_sent_elsewhere(const struct http_request *r)
+{
+	return r->store->conf.kind != STORE_HTTP && (r->status == 301 || r->status == 302 || r->status == 307 || r->status == 308);
+}
+
 static void
 http_classify_status(struct http_request *r, struct failure *f)
 {
@@ -236,6 +243,12 @@ http_classify_status(struct http_request *r, struct failure *f)
 		message = r->xml.message;
 	}
 	class = store_classify(r->status, code, r->call.op);
+	if (http_is_sent_elsewhere(r)) {
+		http_failure(r, f, CLASS_PERMANENT, "HTTP %d: the bucket is elsewhere, at %.*s; set endpoint and region of store %s",
+		    r->status, r->info.location[0] != '\0' ? (int)strcspn(r->info.location, "?") : 7,
+		    r->info.location[0] != '\0' ? r->info.location : "unknown", r->store->conf.name);
+		return;
+	}
 	http_failure(r, f, class, "%sHTTP %d%s%s%s%s", class == CLASS_SOURCE_CHANGED ? "source changed: " : "", r->status,
 	    code[0] != '\0' ? " " : "", code, message[0] != '\0' ? ": " : "", message);
 	strlcpy(f->code, code, sizeof(f->code));
