@@ -5,7 +5,7 @@
 /shrinks/N     is a KiB shorter at every request                      /grows/N    a KiB longer (neither has an ETag)
 /changes/N     has another ETag at every request                      /changed/N  has another, and another content, from the fourth on
 /short/N       promises a body and closes after half of it
-/no-range/N    ignores Range                                          /chunked/N  and does not know its length either
+/no-range/N    ignores Range                                          /chunked/N  and knows no length either; ?cut=N ends early
 /slow/N        ?rate=BYTES a second                                  /stops/N   sends ?after=BYTES of a body, then nothing
 /secret/N      GET only, and only with the right X-Amz-Signature      /hang       takes the request and says nothing
 /status/CODE   that status                                            /redirect?to=URL
@@ -214,9 +214,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, [("Transfer-Encoding", "chunked")], None)
         if self.command != "GET":
             return
-        for piece in content(self.seed, 0, self.size()):
+        for piece in content(self.seed, 0, int(self.query.get("cut", self.size()))):
             self.wfile.write(b"%x\r\n" % len(piece) + piece + b"\r\n")
-        self.wfile.write(b"0\r\n\r\n")
+        if "cut" in self.query:
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
 
     def at_secret(self):
         if self.command != "GET" or self.query.get("X-Amz-Signature") != SIGNATURE:
