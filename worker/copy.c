@@ -58,7 +58,7 @@ copy_applies(const struct transfer *t)
 	if (t->size <= 0 || source->etag[0] == '\0' || strncmp(source->etag, "W/", 2) == 0)
 		return false;
 	/* asked for by name: sums of bytes that were seen here, or that the store can state of both ends */
-	if ((t->verify == VERIFY_MD5 && !t->verify_auto) || (t->verify == VERIFY_CRC64 && !t->verify_auto && !source->info.has_crc64))
+	if (!t->verify_auto && (t->verify == VERIFY_MD5 || (t->verify == VERIFY_CRC64 && !source->info.has_crc64)))
 		return false;
 	/* Ceph decodes the source of a part twice: it takes another object for it, or dies of a name that comes out empty */
 	if (t->target.store->conf.kind == STORE_S3 && strchr(source->key, '%') != NULL)

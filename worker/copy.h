@@ -2,9 +2,9 @@
  * A copy that the store makes itself, where source and destination are in the same one: no byte passes here, none is counted
  * against a rate, and none is summed.  What such a copy is verified by is what the store says of it: finish.c.
  *
- * Small objects are one CopyObject; large ones, and those that must not replace anything, are an upload whose parts are copied, since
- * every store knows a conditional Complete better than a conditional copy.  Its parts are checkpoints like others.  A store that refuses to copy
- * is streamed through.
+ * Small objects are one CopyObject.  Large ones, and those that must not replace anything, are an upload whose parts are copied: few
+ * stores know a condition on CopyObject, and before Complete there is a last look.  Such parts are checkpoints like others.
+ * Where a store refuses to copy, the bytes pass here.
  */
 #ifndef WORKER_COPY_H
 #define WORKER_COPY_H

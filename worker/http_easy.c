@@ -244,8 +244,9 @@ http_classify_status(struct http_request *r, struct failure *f)
 	}
 	class = store_classify(r->status, code, r->call.op);
 	if (http_is_sent_elsewhere(r)) {
-		http_failure(r, f, CLASS_PERMANENT, "HTTP %d: the bucket is elsewhere, at %.*s; set endpoint and region of store %s",
-		    r->status, r->info.location[0] != '\0' ? (int)strcspn(r->info.location, "?") : 7,
+		http_failure(r, f, CLASS_PERMANENT,
+		    "HTTP %d: the bucket is elsewhere, at %.*s; set endpoint and region of store %s", r->status,
+		    r->info.location[0] != '\0' ? (int)strcspn(r->info.location, "?") : 7,
 		    r->info.location[0] != '\0' ? r->info.location : "unknown", r->store->conf.name);
 		return;
 	}

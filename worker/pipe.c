@@ -100,9 +100,9 @@ pipe_stall(struct pipe *p, bool source)
 }
 
 /*
- * A side is at fault if it is its turn and it moves nothing, whatever the other one does meanwhile: the source while it may send, the
- * destination while there is something for it to take or all that is left is its answer.  Where it is nobody's turn, and nothing moves
- * in either direction, something is wrong all the same.
+ * A side is at fault if it is its turn and it moves nothing, whatever the other one does meanwhile: the source while it may send,
+ * the destination while there is something for it to take or all that is left is its answer.  Where it is nobody's turn, and
+ * nothing moves in either direction, something is wrong all the same.
  */
 static void
 pipe_watch(struct pipe *p, int64_t now, int64_t *wake)

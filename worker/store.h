@@ -69,13 +69,13 @@ struct store_call {
 	int part_marker;	/* OP_LIST_PARTS */
 	int64_t range_first;	/* OP_GET, OP_COPY_PART */
 	int64_t range_last;	/* -1: the whole object */
-	const char *if_match;	/* ETag without quotes, of the source; NULL or "" for none.  A weak one (W/…) never matches and is not sent */
+	const char *if_match;	/* ETag of the source, without quotes; NULL or "" for none.  A weak one (W/…) is not sent */
 	const char *copy_bucket; /* OP_COPY, OP_COPY_PART */
 	const char *copy_key;
 	bool if_none_match_any; /* PUT, COMPLETE: only if nothing is there (If-None-Match: *, x-cos-forbid-overwrite: true) */
 	int64_t content_length; /* PUT, UPLOAD_PART, COMPLETE */
 	const char *content_md5; /* base64; NULL for none */
-	const struct object_info *info; /* PUT, INITIATE, COPY: headers and metadata that the new object gets; NULL for none, of COPY the source's */
+	const struct object_info *info; /* PUT, INITIATE, COPY: the new object's headers and metadata; NULL: none, or of COPY the source's */
 	const char *storage_class;	/* PUT, INITIATE, COPY; "" for none */
 	time_t now;
 };

@@ -11,8 +11,8 @@
  * GET|HEAD /BUCKET/size-N…   an object of N bytes: byte i is pattern[i % PATTERN]
  * PUT, POST, DELETE, HEAD    of any other key: an upload; HEAD says size, ETag and x-cos-hash-crc64ecma of what was put there
  * PUT of x-*-copy-source     a copy of what is made up, or of a range of it
- * POST /-/invent/BUCKET/KEY?size=N&part=P&leave=A,B,…   an upload that has all parts, of P bytes, of the object of N bytes but those
- *                            named; answers with its id and the CRC64 of a whole part and of the last as JSON
+ * POST /-/invent/BUCKET/KEY?size=N&part=P&leave=A,B,…   an upload that has all parts, of P bytes, of an object of N bytes, but
+ *                            those named; answers with its id and the CRC64 of a whole part and of the last as JSON
  * GET /-/stats               counters as JSON: requests, bytes received and sent, uploads open
  *
  * Virtual-host addressing works too: what precedes the first '.' of a Host that is no address is taken as the bucket.
@@ -272,7 +272,8 @@ serve_made_up(struct request *r, int64_t size)
 		n += snprintf(head + n, sizeof head - (size_t)n, "Content-Range: bytes %" PRId64 "-%" PRId64 "/%" PRId64 "\r\n",
 		    first, last, size);
 	if (r->method[0] == 'H')
-		n += snprintf(head + n, sizeof head - (size_t)n, "x-cos-hash-crc64ecma: %" PRIu64 "\r\n", part_made_up(0, size).crc);
+		n += snprintf(head + n, sizeof head - (size_t)n, "x-cos-hash-crc64ecma: %" PRIu64 "\r\n",
+		    part_made_up(0, size).crc);
 	n += snprintf(head + n, sizeof head - (size_t)n, "\r\n");
 	if (delay_ms > 0)
 		usleep((useconds_t)delay_ms * 1000);
@@ -584,7 +585,8 @@ parse(struct request *r)
 			sscanf(p + 15, "%" SCNd64 "-%" SCNd64, &r->first, &r->last);
 		else if (strncasecmp(p + 4, "amz-copy-source:", 16) == 0 || strncasecmp(p + 4, "cos-copy-source:", 16) == 0)
 			sscanf(p + 20, " %4095[^\r]", r->copy);
-		else if (strncasecmp(p + 4, "amz-copy-source-range:", 22) == 0 || strncasecmp(p + 4, "cos-copy-source-range:", 22) == 0)
+		else if (strncasecmp(p + 4, "amz-copy-source-range:", 22) == 0 ||
+		    strncasecmp(p + 4, "cos-copy-source-range:", 22) == 0)
 			sscanf(p + 26, " bytes=%" SCNd64 "-%" SCNd64, &r->copy_first, &r->copy_last);
 		else if (strncasecmp(p + 2, "Host:", 5) == 0)
 			sscanf(p + 7, " %255[^:\r]", host);

@@ -34,7 +34,8 @@ class File:
         self.root = directory
         os.mkdir(directory)
         os.chmod(directory, 0o777)
-        self.slow, self.fast = {"out": {"kind": "file", "root": directory, "rate": "4M"}}, {"out": {"kind": "file", "root": directory}}
+        store = {"kind": "file", "root": directory}
+        self.slow, self.fast = {"out": {**store, "rate": "4M"}}, {"out": store}
         self.uri = "out://raced"
 
     def appear(self):

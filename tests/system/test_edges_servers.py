@@ -1,4 +1,4 @@
-"""What servers do that is allowed, and what is not: interim answers, closed connections, HTTP/1.0, throttling, lies, redirects, early answers."""
+"""What servers do, allowed or not: interim answers, closed connections, HTTP/1.0, throttling, lies, redirects, early answers."""
 
 import pytest
 
@@ -24,12 +24,13 @@ def whole(db, cos, row, size=SIZE):
     assert stored["puts"] == 1 and cos.uploads() == []
 
 
-@pytest.mark.parametrize("source", ["{}interim/{}", "{}closes/{}", "{}drops/{}", "s3://interim/{1}", "s3://closes/{1}", "s3://drops/{1}",
-                                    "{}ancient/{}", "{}ancient/{}?length=0"])
-def test_what_is_allowed(daemon, db, cos, origin, source):
-    row = db.wait(db.put(source.format(origin.url(""), SIZE), f"cos://{BUCKET}/object"))
-    whole(db, cos, row)
-    assert row["attempt"] == 0
+def test_what_is_allowed(daemon, db, cos, origin):
+    for source in ("{}interim/{}", "{}closes/{}", "{}drops/{}", "s3://interim/{1}", "s3://closes/{1}", "s3://drops/{1}", "{}ancient/{}",
+                   "{}ancient/{}?length=0"):
+        cos.reset()
+        row = db.wait(db.put(source.format(origin.url(""), SIZE), f"cos://{BUCKET}/object"))
+        whole(db, cos, row)
+        assert row["attempt"] == 0, source
 
 
 @pytest.mark.parametrize("query", ["status=503&after=1", "status=429&after=1", "status=503&after=2&date"])
@@ -70,7 +71,7 @@ def test_early_answer_says_why(daemon, db, cos, spool, size, op):
     """The status comes before the body is read, let alone sent."""
     cos.fault({"status": 413, "code": "EntityTooLarge"}, op=op)
     row = db.wait(db.put(spool.put("o", size), f"cos://{BUCKET}/object"))
-    assert (row["state"], row["error_class"]) == ("failed", "permanent") and "EntityTooLarge" in row["error"] and "413" in row["error"]
+    assert (row["state"], row["error_class"]) == ("failed", "permanent") and "413 EntityTooLarge" in row["error"]
     assert cos.uploads() == []
 
 

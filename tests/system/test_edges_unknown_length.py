@@ -1,4 +1,6 @@
-"""Sources that do not say how long they are: empty, around the parts that the memory cap allows, cut, and to each kind of destination."""
+"""Sources that do not say how long they are: empty, around the parts that memory allows, cut, to each kind of destination."""
+
+import itertools
 
 import pytest
 
@@ -10,16 +12,16 @@ HTTP = {"allow": ["127.0.0.1"], "private": True}
 PART = 3 * MIB  # COS: of a ring of 4 MiB, for a configured part of 5 MiB; a part of S3 is 5 MiB at least, so the ring is 8 there
 
 
-@pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, 2 * PART])
-def test_sizes(ferryd, db, cos, origin, spool, size):
+@pytest.mark.parametrize("path", ["/chunked/{}", "/ancient/{}?length=0"])
+def test_sizes(ferryd, db, cos, origin, spool, path):
     ferryd({"cos": cos.store(), "spool": spool.store()}, workers=1, http=HTTP)
-    for path in (f"/chunked/{size}", f"/ancient/{size}?length=0"):
-        row = db.done(db.put(origin.url(path), f"cos://{BUCKET}/object"))
+    for size in (0, 1, PART - 1, PART, PART + 1, 2 * PART):
+        row = db.done(db.put(origin.url(path.format(size)), f"cos://{BUCKET}/object"))
         stored = cos.object("object")
         assert stored["size"] == size == row["bytes_total"] == row["bytes_done"] and row["verified_by"] == "crc64"
         assert int(stored["crc64"]) == int(row["crc64"]) == crc64_content("origin", size)
         assert stored["parts"] == max(1, -(-size // PART)) and cos.uploads() == []
-        db.done(db.put(origin.url(path), "spool://out"))
+        db.done(db.put(origin.url(path.format(size)), "spool://out"))
         with open(f"{spool.root}/out", "rb") as f:
             assert f.read() == content_bytes("origin", size)
 
@@ -33,18 +35,17 @@ def test_to_ceph(ferryd, db, ceph, origin):
     ceph.delete(ceph.TARGET, "unknown")
 
 
-@pytest.mark.parametrize("cut", [0, 1000, PART + 1000])
-def test_one_that_is_cut_makes_no_object(ferryd, db, cos, origin, cut):
+def test_one_that_is_cut_makes_no_object(ferryd, db, cos, origin):
     ferryd({"cos": cos.store()}, workers=1, http=HTTP, retry_delay="10ms")
-    row = db.wait(db.put(origin.url(f"/chunked/{2 * PART}?cut={cut}"), f"cos://{BUCKET}/object", max_attempts=2))
-    assert (row["state"], row["error_class"], row["attempt"]) == ("failed", "transient", 2)
-    assert cos.objects() == {} and cos.uploads() == []
+    for cut in (0, 1000, PART + 1000):
+        row = db.wait(db.put(origin.url(f"/chunked/{2 * PART}?cut={cut}"), f"cos://{BUCKET}/object", max_attempts=2))
+        assert (row["state"], row["error_class"], row["attempt"]) == ("failed", "transient", 2)
+        assert cos.objects() == {} and cos.uploads() == []
 
 
-@pytest.mark.parametrize("wrong", [{"expect_size": 4711}, {"expect_crc64": 4711}])
-def test_expectations_hold_at_the_end(ferryd, db, cos, origin, wrong):
+def test_expectations_hold_at_the_end(ferryd, db, cos, origin):
     ferryd({"cos": cos.store()}, workers=1, http=HTTP)
-    for size in (1000, PART + 1):
-        row = db.wait(db.put(origin.url(f"/chunked/{size}"), f"cos://{BUCKET}/object", **wrong))
-        assert row["state"] == "failed" and row["error_class"] == "permanent" and next(iter(wrong)) in row["error"]
+    for size, name in itertools.product((1000, PART + 1), ("expect_size", "expect_crc64")):
+        row = db.wait(db.put(origin.url(f"/chunked/{size}"), f"cos://{BUCKET}/object", **{name: 4711}))
+        assert row["state"] == "failed" and row["error_class"] == "permanent" and name in row["error"]
         assert cos.objects() == {} and cos.uploads() == []

@@ -88,8 +88,8 @@ function part(store, req) {
 }
 
 /*
- * The source of a copy: HOST/KEY, encoded, of a bucket here.  Only what the client pinned may be read: a copy without a condition is
- * refused, which the store would not do.
+ * The source of a copy: HOST/KEY, encoded, of a bucket here.  Only what the client pinned may be read: a copy without a
+ * condition is refused, which the store would not do.
  */
 function copySource(store, req) {
 	const m = /^([a-z0-9-]+)\.cos\.([a-z0-9-]+)\.myqcloud\.com\/(.+)$/.exec(req.headers['x-cos-copy-source'] || '');
@@ -139,7 +139,8 @@ function copyPart(store, req) {
 	const finish = () => {
 		const segment = store.copyRange(source, Number(m[1]), size, req.corrupt);
 		store.setPart(findUpload(store, req), req.part, segment);
-		return { body: xml('CopyPartResult', tag('ETag', quoted(segment.etag)) + tag('LastModified', new Date().toISOString())) };
+		return { body: xml('CopyPartResult', tag('ETag', quoted(segment.etag)) +
+		    tag('LastModified', new Date().toISOString())) };
 	};
 	return { status: 200, finish };
 }
