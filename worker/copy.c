@@ -1,8 +1,8 @@
 /*
  * Several requests at once that make the store copy.
  *
- * The source is pinned by a condition on each request.  Ceph heeds it for whole objects and not for parts, so the source is looked
- * at once more when all parts are there.
+ * The source is pinned by a condition on each request.  Ceph 16 takes no notice of it, neither for objects nor for parts, so the
+ * source is looked at once more when all is copied.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -233,7 +233,7 @@ copy_move(struct transfer *t)
 	return t->failure.class == CLASS_NONE ? 0 : -1;
 }
 
-/* Is the source still what the parts were copied of? */
+/* Is the source still what was copied? */
 static int
 copy_look_again(struct transfer *t)
 {
@@ -284,7 +284,7 @@ copy_run(struct transfer *t)
 		return 0;
 	if ((rc = copy_move(t)) == 1)
 		return copy_fall_back(t);
-	if (rc == -1 || (t->multipart && copy_look_again(t) == -1))
+	if (rc == -1 || copy_look_again(t) == -1)
 		return -1;
 	return finish(t);
 }
