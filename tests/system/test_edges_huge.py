@@ -87,7 +87,7 @@ def test_ten_thousand_parts_of_ten_tib_need_no_more_memory_than_eight_of_forty_m
     assert size > 10 * TIB
     leave = [1, 5000, 9999, 10000]
     task = begun(size, part, leave)
-    ferryd(void.stores(), workers=1)
+    ferryd(void.stores(), workers=1, worker={"max_tasks": 1})  # a worker each, so that each has its own peak
     small = db.done(db.put(f"inside://source/size-{40 * MIB}", f"cos://{BUCKET}/small"))
     row = db.done(task, timeout=100)
     assert row["verified_by"] == "crc64" and int(row["crc64"]) == void.crc64("object") == void.crc64(f"size-{size}")
