@@ -30,6 +30,7 @@
 enum store_kind { STORE_S3, STORE_COS, STORE_FILE, STORE_HTTP };
 enum store_addressing { ADDRESSING_PATH, ADDRESSING_VIRTUAL };
 enum store_verify { VERIFY_AUTO, VERIFY_CRC64, VERIFY_CRC32C, VERIFY_MD5, VERIFY_SIZE, VERIFY_NONE };
+enum store_copy { COPY_AUTO, COPY_NEVER };
 enum memory_backend { MEMORY_AUTO, MEMORY_CGROUP2, MEMORY_CGROUP1, MEMORY_RLIMIT };
 
 struct config_store {
@@ -37,6 +38,7 @@ struct config_store {
 	enum store_kind kind; /* STORE_HTTP only for the built-in "http" and "https", never from a file */
 	enum store_addressing addressing; /* s3: path by default; cos: always virtual */
 	enum store_verify verify;
+	enum store_copy copy; /* from the store to itself: by the store, or through us */
 	char endpoint[CONFIG_HOST_MAX]; /* http[s]://host[:port], no path */
 	char region[CONFIG_NAME_MAX];
 	char access_key[CONFIG_SECRET_MAX]; /* empty with an empty secret: requests go unsigned */

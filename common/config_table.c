@@ -12,6 +12,7 @@ static const char *const kind_words[] = {"s3", "cos", "file", NULL};
 static const char *const addressing_words[] = {"path", "virtual", NULL};
 static const char *const verify_words[] = {"auto", "crc64", "crc32c", "md5", "size", "none", NULL};
 static const char *const auto_words[] = {"auto", NULL};
+static const char *const copy_words[] = {"auto", "never", NULL};
 static const char *const secret_key_words[] = {
     "is refused, since configurations are read by many; use secret_key_file or secret_key_env",
     NULL};
@@ -97,6 +98,7 @@ const struct config_key config_keys[] = {
 	.check = config_text_resolve},
     {STORE("root", FOR_FILE), TEXT(S, root), .check = config_text_absolute},
     {STORE("verify", FOR_ALL), .type = TYPE_WORD, IN(S, verify), .words = verify_words},
+    {STORE("copy", FOR_OBJECTS), .type = TYPE_WORD, IN(S, copy), .words = copy_words},
     {STORE("max_transfers", FOR_ALL), NUMBER(TYPE_INT, S, max_transfers, 0, 100000)},
     {STORE("rate", FOR_ALL), NUMBER(TYPE_SIZE, S, rate, 0, 1024 * GIB)},
 };

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "worker/checkpoint.h"
+#include "worker/copy.h"
 #include "worker/crc64.h"
 #include "worker/memory.h"
 #include "worker/parts.h"
@@ -226,13 +227,14 @@ checkpoint_write(struct transfer *t, const struct query *q)
 int
 checkpoint_begin(struct transfer *t, const char *upload_id, bool initiated)
 {
+	char pin[COPY_PIN_SIZE];
 	struct query q;
 
 	query_task(&q, &stmt_begin, t);
 	query_str(&q, upload_id);
 	query_str(&q, t->task->destination);
 	query_int(&q, t->streaming ? -1 : t->size);
-	query_str(&q, t->source.etag);
+	query_str(&q, copy_pin(t, pin));
 	query_int(&q, t->part_size);
 	query_str(&q, t->target.is_file ? t->w->host : NULL);
 	query_str(&q, initiated ? "true" : "false");

@@ -152,7 +152,8 @@ http_wants_xml(const struct http_request *r)
 {
 	if (!http_is_success(r))
 		return true;
-	return r->call.op == OP_INITIATE || r->call.op == OP_COMPLETE || http_lists(r);
+	return r->call.op == OP_INITIATE || r->call.op == OP_COMPLETE || r->call.op == OP_COPY ||
+	    r->call.op == OP_COPY_PART || http_lists(r);
 }
 
 static size_t

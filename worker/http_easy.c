@@ -10,7 +10,7 @@
 #define HTTP_SMALL_BUFFER (64 << 10)
 #define HTTP_CONTROL_BUFFER (16 << 10)
 #define HTTP_KEPT_SECONDS 45	      /* RGW and many proxies close an idle connection after 60 s or so */
-#define HTTP_COMPLETE_TIMEOUT_MS 600000 /* a large object is put together while the answer's blanks come */
+#define HTTP_COMPLETE_TIMEOUT_MS 600000 /* a large object is put together, or copied, while the answer's blanks come */
 
 static const char *const http_op_names[] = {
 	[OP_HEAD] = "HEAD",
@@ -23,6 +23,8 @@ static const char *const http_op_names[] = {
 	[OP_LIST_PARTS] = "ListParts",
 	[OP_LIST_UPLOADS] = "ListMultipartUploads",
 	[OP_DELETE] = "DELETE",
+	[OP_COPY] = "CopyObject",
+	[OP_COPY_PART] = "UploadPartCopy",
 };
 
 CURL *
@@ -75,6 +77,11 @@ http_easy_set_body(struct http_request *r)
 	case OP_DELETE:
 		curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->wire.method);
 		break;
+	case OP_COPY:
+	case OP_COPY_PART:
+		/* without a body, but with its length, 0 */
+		curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->wire.method);
+		/* fall through */
 	case OP_INITIATE:
 	case OP_COMPLETE:
 		http_easy_set_fields(r);
@@ -101,7 +108,7 @@ http_easy_timeout(const struct http_request *r, const struct config_worker *conf
 {
 	if (r->role != HTTP_CONTROL)
 		return 0;
-	if (r->call.op == OP_COMPLETE)
+	if (r->call.op == OP_COMPLETE || r->call.op == OP_COPY || r->call.op == OP_COPY_PART)
 		return HTTP_COMPLETE_TIMEOUT_MS;
 	return (long)(conf->stall_timeout_ms + conf->connect_timeout_ms);
 }
@@ -161,7 +168,7 @@ http_failure(const struct http_request *r, struct failure *f, enum error_class c
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (r->call.op == OP_UPLOAD_PART)
+	if (r->call.op == OP_UPLOAD_PART || r->call.op == OP_COPY_PART)
 		snprintf(op, sizeof(op), "%s %d", http_op_names[r->call.op], r->call.part_number);
 	else
 		strlcpy(op, http_op_names[r->call.op], sizeof(op));
@@ -193,6 +200,13 @@ http_classify_curl(struct http_request *r, struct failure *f)
 	http_failure(r, f, class, "%s", r->error[0] != '\0' ? r->error : curl_easy_strerror(r->result));
 }
 
+/* A store that sends us elsewhere would have each request sent twice, and signed for another place: that is to be configured. */
+static bool
+http_is_sent_elsewhere(const struct http_request *r)
+{
+	return r->store->conf.kind != STORE_HTTP && (r->status == 301 || r->status == 302 || r->status == 307 || r->status == 308);
+}
+
 static void
 http_classify_status(struct http_request *r, struct failure *f)
 {
@@ -206,6 +220,13 @@ http_classify_status(struct http_request *r, struct failure *f)
 		message = r->xml.message;
 	}
 	class = store_classify(r->status, code, r->call.op);
+	if (http_is_sent_elsewhere(r)) {
+		http_failure(r, f, CLASS_PERMANENT,
+		    "HTTP %d: the bucket is elsewhere, at %.*s; set endpoint and region of store %s", r->status,
+		    r->info.location[0] != '\0' ? (int)strcspn(r->info.location, "?") : 7,
+		    r->info.location[0] != '\0' ? r->info.location : "unknown", r->store->conf.name);
+		return;
+	}
 	http_failure(r, f, class, "%sHTTP %d%s%s%s%s", class == CLASS_SOURCE_CHANGED ? "source changed: " : "", r->status,
 	    code[0] != '\0' ? " " : "", code, message[0] != '\0' ? ": " : "", message);
 	strlcpy(f->code, code, sizeof(f->code));

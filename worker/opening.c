@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "worker/copy.h"
 #include "worker/loop.h"
 #include "worker/memory.h"
 #include "worker/opening.h"
@@ -22,8 +23,8 @@ opening_range(const struct transfer *t)
 bool
 opening_is_wanted(const struct transfer *t)
 {
-	/* a checkpoint may have the first part, and what is at the destination may have to be left alone */
-	return !t->source.is_file && !t->checkpoint.found && t->task->if_exists == IF_EXISTS_OVERWRITE;
+	/* a checkpoint may have the first part, what is at the destination may have to be left alone, the store may copy by itself */
+	return !t->source.is_file && !t->checkpoint.found && t->task->if_exists == IF_EXISTS_OVERWRITE && !copy_is_possible(t);
 }
 
 void

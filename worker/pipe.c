@@ -113,24 +113,40 @@ pipe_restart(struct pipe *p, int64_t now)
 	writer_begin(&p->writer, p->number, p->first, p->size, now);
 }
 
-/* No byte in either direction for too long: whose fault is it? */
 static void
-pipe_watch(struct pipe *p, int64_t now, int64_t *wake)
+pipe_stall(struct pipe *p, bool source)
 {
 	int64_t limit = p->t->w->setup->config.worker.stall_timeout_ms;
-	int64_t moved = p->reader->moved_at > p->writer.moved_at ? p->reader->moved_at : p->writer.moved_at;
-	bool source = !p->reader->ended && !p->reader->paused;
 	struct failure f;
 
-	if (now - moved < limit) {
-		*wake = clock_earlier(*wake, moved + limit);
-		return;
-	}
 	failure_init(&f);
 	strlcpy(f.store, source ? p->t->source.store->conf.name : p->t->target.store->conf.name, sizeof(f.store));
 	failure_set(&f, CLASS_TRANSIENT, "no progress for %lld s (%s side)", (long long)(limit / 1000),
 	    source ? "source" : "destination");
 	pipe_fail(p, &f);
+}
+
+/*
+ * A side is at fault if it is its turn and it moves nothing, whatever the other one does meanwhile: the source while it may send,
+ * the destination while there is something for it to take or all that is left is its answer.  Where it is nobody's turn, and
+ * nothing moves in either direction, something is wrong all the same.
+ */
+static void
+pipe_watch(struct pipe *p, int64_t now, int64_t *wake)
+{
+	int64_t limit = p->t->w->setup->config.worker.stall_timeout_ms;
+	int64_t read = p->reader->moved_at, sent = p->writer.moved_at, moved = read > sent ? read : sent;
+	bool reads = p->reader->reading && !p->reader->paused, sends = p->writer.sending && !p->writer.paused;
+
+	if (sends && now - sent >= limit)
+		pipe_stall(p, false);
+	else if (reads && now - read >= limit)
+		pipe_stall(p, true);
+	else if (now - moved >= limit)
+		pipe_stall(p, !p->reader->ended && !p->reader->paused);
+	else
+		*wake = clock_earlier(clock_earlier(*wake, moved + limit),
+		    clock_earlier(sends ? sent + limit : 0, reads ? read + limit : 0));
 }
 
 void

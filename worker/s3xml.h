@@ -23,6 +23,7 @@ enum s3xml_root {
 	S3XML_LIST_PARTS,
 	S3XML_LIST_UPLOADS,
 	S3XML_ERROR,
+	S3XML_COPY_OBJECT,
 	S3XML_COPY_PART,
 	S3XML_OTHER, /* well-formed, but none of these */
 };
@@ -45,7 +46,7 @@ struct s3xml_upload {
 struct s3xml {
 	enum s3xml_root root;
 	char upload_id[S3XML_UPLOAD_ID_MAX];
-	char etag[S3XML_ETAG_MAX]; /* Complete, CopyPart; unquoted, may be empty (Ceph's first answer) */
+	char etag[S3XML_ETAG_MAX]; /* Complete, CopyObject, CopyPart; unquoted, may be empty (Ceph's first answer) */
 	char code[128];		   /* Error; COS's AccessDenied "Request has expired" is RequestTimeTooSkewed here */
 	char message[256];	   /* Error; cut to size, Ceph sends none */
 	char crc64[32];		   /* COS Complete may carry <CRC64>-like elements; empty if not */

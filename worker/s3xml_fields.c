@@ -22,6 +22,7 @@ static const struct {
 	{ "ListPartsResult", S3XML_LIST_PARTS },
 	{ "ListMultipartUploadsResult", S3XML_LIST_UPLOADS },
 	{ "Error", S3XML_ERROR },
+	{ "CopyObjectResult", S3XML_COPY_OBJECT },
 	{ "CopyPartResult", S3XML_COPY_PART },
 };
 
@@ -29,6 +30,8 @@ static const struct s3xml_element elements[] = {
 	{ S3XML_INITIATE, false, "UploadId", FIELD_UPLOAD_ID, S3XML_UPLOAD_ID_MAX },
 	{ S3XML_COMPLETE, false, "ETag", FIELD_ETAG, S3XML_ETAG_MAX },
 	{ S3XML_COMPLETE, false, "CRC64", FIELD_CRC64, sizeof(((struct s3xml *)0)->crc64) },
+	{ S3XML_COPY_OBJECT, false, "ETag", FIELD_ETAG, S3XML_ETAG_MAX },
+	{ S3XML_COPY_OBJECT, false, "CRC64", FIELD_CRC64, sizeof(((struct s3xml *)0)->crc64) },
 	{ S3XML_COPY_PART, false, "ETag", FIELD_ETAG, S3XML_ETAG_MAX },
 	{ S3XML_COPY_PART, false, "CRC64", FIELD_CRC64, sizeof(((struct s3xml *)0)->crc64) },
 	{ S3XML_ERROR, false, "Code", FIELD_CODE, sizeof(((struct s3xml *)0)->code) },

@@ -11,6 +11,8 @@
 #include "worker/checkpoint.h"
 #include "worker/query.h"
 
+#define SETTLE_RETRY_AFTER_MAX_S 3600
+
 #define SETTLED(state) \
 	"SELECT EXISTS (SELECT FROM t) OR EXISTS (SELECT FROM ferry.task WHERE id = $1 AND claim = $2 AND state = '" state "')"
 
@@ -23,9 +25,9 @@ static const struct db_stmt stmt_done = { "task_done",
 static const struct db_stmt stmt_retry = { "task_retry",
 	"WITH t AS (UPDATE ferry.task SET state = 'queued', node = NULL, worker = NULL, attempt = attempt + 1, "
 	"error = $3, error_class = $4, peak_memory = $5, "
-	"run_at = now() + least($6::double precision * power(2, least(attempt, 30)), $7::double precision) "
-	"* (0.5 + random()) * interval '1 millisecond' "
-	"WHERE id = $1 AND claim = $2 AND state = 'running' RETURNING id) " SETTLED("queued"), 7 };
+	"run_at = now() + greatest(least($6::double precision * power(2, least(attempt, 30)), $7::double precision) "
+	"* (0.5 + random()) * interval '1 millisecond', $8::double precision * interval '1 second') "
+	"WHERE id = $1 AND claim = $2 AND state = 'running' RETURNING id) " SETTLED("queued"), 8 };
 
 static const struct db_stmt stmt_failed = { "task_failed",
 	"WITH t AS (UPDATE ferry.task SET state = 'failed', attempt = attempt + 1, error = $3, error_class = $4, "
@@ -75,10 +77,10 @@ checkpoint_settle_done(struct transfer *t, int64_t peak)
 	settle_init(&q, &stmt_done, t);
 	query_int(&q, t->size);
 	query_int(&q, t->skipped ? 0 : t->size);
-	if (t->skipped)
-		query_null(&q);
-	else
+	if (transfer_knows_crc64(t))
 		query_uint(&q, t->crc64);
+	else
+		query_null(&q);
 	query_str(&q, t->etag[0] != '\0' ? t->etag : NULL);
 	query_str(&q, t->verified_by);
 	query_int(&q, peak);
@@ -97,6 +99,8 @@ checkpoint_settle_retry(struct transfer *t, int64_t peak)
 	query_int(&q, peak);
 	query_int(&q, conf->retry_delay_ms);
 	query_int(&q, conf->retry_delay_max_ms);
+	/* a server's wish, but not for ever */
+	query_int(&q, t->failure.retry_after < SETTLE_RETRY_AFTER_MAX_S ? t->failure.retry_after : SETTLE_RETRY_AFTER_MAX_S);
 	return settle(t, &q);
 }
 

@@ -23,6 +23,8 @@ static const char *const methods[] = {
 	[OP_LIST_PARTS] = "GET",
 	[OP_LIST_UPLOADS] = "GET",
 	[OP_DELETE] = "DELETE",
+	[OP_COPY] = "PUT",
+	[OP_COPY_PART] = "PUT",
 };
 
 static const struct store_dialect *const dialects[] = {
@@ -155,6 +157,7 @@ draft_parameters(struct store_draft *d)
 	case OP_INITIATE:
 		return draft_query(d, "uploads", "");
 	case OP_UPLOAD_PART:
+	case OP_COPY_PART:
 		number = draft_text(d, "%d", call->part_number);
 		if (number == NULL || draft_query(d, "partNumber", number) == -1)
 			return -1;
@@ -178,6 +181,7 @@ draft_parameters(struct store_draft *d)
 	case OP_GET:
 	case OP_PUT:
 	case OP_DELETE:
+	case OP_COPY:
 		break;
 	}
 	return 0;
@@ -213,10 +217,11 @@ static int
 draft_headers(struct store_draft *d)
 {
 	const struct store_call *call = d->call;
-	bool creates = call->op == OP_PUT || call->op == OP_INITIATE;
+	bool creates = call->op == OP_PUT || call->op == OP_INITIATE || call->op == OP_COPY;
+	bool copies = call->op == OP_COPY || call->op == OP_COPY_PART;
 	bool has_body = call->op == OP_PUT || call->op == OP_UPLOAD_PART || call->op == OP_COMPLETE;
 
-	if (draft_conditions(d) == -1 || (creates && draft_object_headers(d) == -1))
+	if (draft_conditions(d) == -1 || (copies && draft_copy_headers(d) == -1) || (creates && draft_object_headers(d) == -1))
 		return -1;
 	if (call->crc32c && draft_checksum(d) == -1)
 		return -1;
@@ -302,7 +307,7 @@ check_call(const struct config_store *store, const struct store_call *call, char
 {
 	bool reads = call->op == OP_HEAD || call->op == OP_GET;
 	bool of_upload = call->op == OP_UPLOAD_PART || call->op == OP_COMPLETE || call->op == OP_ABORT ||
-	    call->op == OP_LIST_PARTS;
+	    call->op == OP_LIST_PARTS || call->op == OP_COPY_PART;
 
 	if (store->kind == STORE_FILE || (!reads && !store_is_writable(store->kind))) {
 		snprintf(why, why_size, "store %s (%s) knows no request of the kind %s", store->name,

@@ -4,7 +4,7 @@
  *
  * Protocol sources: AWS S3 API reference; Ceph "S3 API"; COS API documents 436/7749 (PUT), 7746 (Initiate), 7750 (Part), 7742
  * (Complete), 7740 (Abort), 7747 (List Parts), 7736 (List Multipart
- * Uploads), 7745 (HEAD).
+ * Uploads), 7745 (HEAD), 10881 (PUT - Copy), 8287 (Upload Part - Copy).
  */
 #ifndef WORKER_STORE_H
 #define WORKER_STORE_H
@@ -32,6 +32,8 @@ enum store_op {
 	OP_LIST_PARTS,
 	OP_LIST_UPLOADS, /* those whose keys begin with call.key */
 	OP_DELETE,
+	OP_COPY,      /* the whole object, from copy_bucket and copy_key of the same store */
+	OP_COPY_PART, /* a range of it */
 };
 
 /* What a HEAD or GET said of an object.  Strings empty, numbers -1 where the answer did not say. */
@@ -67,9 +69,11 @@ struct store_call {
 	const char *upload_id;
 	int part_number;
 	int part_marker;	/* OP_LIST_PARTS */
-	int64_t range_first;	/* OP_GET */
+	int64_t range_first;	/* OP_GET, OP_COPY_PART */
 	int64_t range_last;	/* -1: the whole object */
-	const char *if_match;	/* ETag without quotes; NULL or "" for none.  A weak one (W/…) never matches and is not sent */
+	const char *if_match;	/* ETag of the source, without quotes; NULL or "" for none.  A weak one (W/…) is not sent */
+	const char *copy_bucket; /* OP_COPY, OP_COPY_PART */
+	const char *copy_key;
 	bool if_none_match_any; /* PUT, COMPLETE: only if nothing is there (If-None-Match: *, x-cos-forbid-overwrite: true) */
 	int64_t content_length; /* PUT, UPLOAD_PART, COMPLETE: of the body as it is sent */
 	/*
@@ -80,8 +84,8 @@ struct store_call {
 	int64_t decoded_length;
 	uint32_t whole_crc32c;
 	const char *content_md5; /* base64; NULL for none */
-	const struct object_info *info; /* PUT, INITIATE: headers and metadata that the new object gets; NULL for none */
-	const char *storage_class;	/* PUT, INITIATE; "" for none */
+	const struct object_info *info; /* PUT, INITIATE, COPY: the new object's headers and metadata; NULL: none, or of COPY the source's */
+	const char *storage_class;	/* PUT, INITIATE, COPY; "" for none */
 	time_t now;
 };
 

@@ -78,6 +78,8 @@ draft_checksum(struct store_draft *d)
 	case OP_HEAD:
 		return draft_header(d, "x-amz-checksum-mode", "ENABLED");
 	case OP_GET:
+	case OP_COPY:
+	case OP_COPY_PART:
 	case OP_ABORT:
 	case OP_LIST_PARTS:
 	case OP_LIST_UPLOADS:

@@ -95,6 +95,10 @@ const struct store_dialect store_dialect_cos = {
 	.token_header = "x-cos-security-token",
 	.storage_header = "x-cos-storage-class",
 	.absent_only = { "x-cos-forbid-overwrite", "true" },
+	.copy_source = "x-cos-copy-source",
+	.copy_range = "x-cos-copy-source-range",
+	.copy_if_match = "x-cos-copy-source-If-Match",
+	.copy_replaced = { "x-cos-metadata-directive", "Replaced" },
 	.check_bucket = check_bucket,
 	.sign = sign,
 };

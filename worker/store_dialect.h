@@ -40,6 +40,10 @@ struct store_dialect {
 	const char *token_header;   /* session token */
 	const char *storage_header; /* storage class */
 	struct sign_pair absent_only; /* the header that asks for no overwriting */
+	const char *copy_source; /* headers of a copy inside the store */
+	const char *copy_range;
+	const char *copy_if_match;
+	struct sign_pair copy_replaced; /* its headers and metadata are not the source's */
 
 	/* NULL if bucket is a good name, else what is wrong with it. */
 	const char *(*check_bucket)(const struct config_store *store, const char *bucket);
@@ -66,6 +70,9 @@ int draft_header(struct store_draft *d, const char *name, const char *value);
 
 /* Adds a parameter of the query; both strings must outlive the draft. */
 int draft_query(struct store_draft *d, const char *name, const char *value);
+
+/* Where a copy comes from, and on which condition.  Returns 0 or -1. */
+int draft_copy_headers(struct store_draft *d);
 
 /* The headers and the metadata of a new object (call->info, call->storage_class). */
 int draft_object_headers(struct store_draft *d);

@@ -91,10 +91,11 @@ store_classify(int status, const char *code, enum store_op op)
 {
 	bool reads = op == OP_GET || op == OP_HEAD;
 	bool of_upload = op == OP_UPLOAD_PART || op == OP_COMPLETE || op == OP_LIST_PARTS || op == OP_ABORT;
+	bool copies = op == OP_COPY || op == OP_COPY_PART;
 	size_t i;
 
 	/* The pin of the source did not hold, or the range lies behind its new end. */
-	if (reads && (status == 412 || status == 416))
+	if ((reads && (status == 412 || status == 416)) || (copies && status == 412))
 		return CLASS_SOURCE_CHANGED;
 	/* Ceph calls an upload that it does not know NoSuchKey as well. */
 	if (of_upload && strcmp(code, "NoSuchKey") == 0)

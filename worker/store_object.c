@@ -2,6 +2,7 @@
  * Headers of requests: each value checked once, here, on its way into a draft; and those that a new object gets, its metadata
  * among them.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -126,6 +127,46 @@ static int
 optional_header(struct store_draft *d, const char *name, const char *value)
 {
 	return value == NULL || value[0] == '\0' ? 0 : draft_header(d, name, value);
+}
+
+/*
+ * Encoded, since a header cannot hold every key.  S3 names the source by path, COS by the bucket's host, without a port: it is a
+ * name there, not an address.
+ */
+static int
+draft_copy_source(struct store_draft *d)
+{
+	const struct store_call *call = d->call;
+	const char *slash = strstr(d->store->endpoint, "//"), *host = slash != NULL ? slash + 2 : d->store->endpoint;
+	char key[3 * URI_MAX];
+	const char *value;
+
+	if (sign_encode(call->copy_key, true, key, sizeof(key)) == -1) {
+		snprintf(d->why, d->why_size, "the source's key is too long for a header");
+		return -1;
+	}
+	if (d->store->kind == STORE_COS)
+		value = draft_text(d, "%s.%.*s/%s", call->copy_bucket, (int)strcspn(host, ":/"), host, key);
+	else
+		value = draft_text(d, "/%s/%s", call->copy_bucket, key);
+	return value == NULL ? -1 : draft_header(d, d->dialect->copy_source, value);
+}
+
+int
+draft_copy_headers(struct store_draft *d)
+{
+	const struct store_call *call = d->call;
+	const char *match = draft_text(d, "\"%s\"", call->if_match);
+	const char *range = draft_text(d, "bytes=%" PRId64 "-%" PRId64, call->range_first, call->range_last);
+
+	if (match == NULL || range == NULL || draft_copy_source(d) == -1 ||
+	    draft_header(d, d->dialect->copy_if_match, match) == -1)
+		return -1;
+	if (call->op == OP_COPY_PART)
+		return draft_header(d, d->dialect->copy_range, range);
+	if (call->info == NULL)
+		return 0;
+	return draft_header(d, d->dialect->copy_replaced.name, d->dialect->copy_replaced.value);
 }
 
 int

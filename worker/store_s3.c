@@ -75,6 +75,10 @@ const struct store_dialect store_dialect_s3 = {
 	.token_header = "x-amz-security-token",
 	.storage_header = "x-amz-storage-class",
 	.absent_only = { "If-None-Match", "*" },
+	.copy_source = "x-amz-copy-source",
+	.copy_range = "x-amz-copy-source-range",
+	.copy_if_match = "x-amz-copy-source-if-match",
+	.copy_replaced = { "x-amz-metadata-directive", "REPLACE" },
 	.check_bucket = check_bucket,
 	.sign = sign,
 };

@@ -13,6 +13,7 @@
 #include "common/units.h"
 #include "common/uri.h"
 #include "worker/checkpoint.h"
+#include "worker/copy.h"
 #include "worker/finish.h"
 #include "worker/memory.h"
 #include "worker/opening.h"
@@ -71,7 +72,10 @@ static int
 transfer_known(struct transfer *t)
 {
 	bool completed;
+	int rc;
 
+	if (copy_applies(t) && (rc = copy_run(t)) != 1)
+		return rc;
 	if (parts_plan(t) == -1 || upload_open(t, &completed) == -1)
 		return -1;
 	transfer_log_start(t);
@@ -121,7 +125,10 @@ transfer_log_done(const struct transfer *t, int64_t elapsed, int64_t peak)
 		strlcat(rate, "/s", sizeof(rate));
 		log_str(&line, "rate", rate);
 		snprintf(crc, sizeof(crc), "%" PRIu64, t->crc64);
-		log_str(&line, "crc64", crc);
+		if (transfer_knows_crc64(t))
+			log_str(&line, "crc64", crc);
+		if (t->copying)
+			log_str(&line, "copied_by", "store");
 	}
 	log_str(&line, "verified_by", t->verified_by);
 	if (t->streams_most > 0)

@@ -1,6 +1,7 @@
 /*
  * One task being carried, from its row to its result.  transfer.c tells the story in order; the other modules are its steps:
- * checkpoint.c (the database), source.c and opening.c, parts.c with pipe.c (the bytes), finish.c (completion and verification).
+ * checkpoint.c (the database), source.c and opening.c, upload.c, parts.c with pipe.c (the bytes) or copy.c (none), finish.c
+ * (completion and verification).
  */
 #ifndef WORKER_TRANSFER_H
 #define WORKER_TRANSFER_H
@@ -54,7 +55,7 @@ struct checkpoint {
 	bool same_host; /* of a temporary file; true for all else */
 	int64_t source_size;
 	int64_t part_size;
-	char source_etag[S3XML_ETAG_MAX];
+	char source_etag[S3XML_ETAG_MAX + 16]; /* copy_pin() */
 	char upload_id[S3XML_UPLOAD_ID_MAX];
 };
 
@@ -82,6 +83,7 @@ struct transfer {
 	int64_t part_size;
 	int nparts; /* 1: one PUT, unless multipart */
 	bool multipart;
+	bool copying; /* by the store itself: copy.h */
 	struct part *parts;
 	char upload_id[S3XML_UPLOAD_ID_MAX]; /* "" if none is open */
 	int resumed;			     /* parts that were there already */
@@ -118,6 +120,13 @@ void transfer_log_start(const struct transfer *t);
 
 /* Where it is, for the master and the title. */
 void transfer_progress(struct transfer *t, int64_t now, struct msg_progress *progress);
+
+/* A store that copies may not say what. */
+static inline bool
+transfer_knows_crc64(const struct transfer *t)
+{
+	return !t->skipped && (!t->copying || t->source.info.has_crc64);
+}
 
 /* Offset and size of part number (1 …). */
 int64_t transfer_part_offset(const struct transfer *t, int number);

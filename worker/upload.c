@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/checkpoint.h"
+#include "worker/copy.h"
 #include "worker/finish.h"
 #include "worker/parts.h"
 #include "worker/target.h"
@@ -238,9 +239,10 @@ upload_is_good(const struct transfer *t)
 {
 	const struct checkpoint *c = &t->checkpoint;
 	const struct store_limits *limits = store_limits(t->target.store->conf.kind);
+	char pin[COPY_PIN_SIZE];
 
 	return c->found && c->initiated && c->same_destination &&
-	    source_is_same(&t->source, c->source_size, c->source_etag) && c->part_size > 0 &&
+	    c->source_size == t->size && strcmp(c->source_etag, copy_pin(t, pin)) == 0 && c->part_size > 0 &&
 	    (t->size == 0 || (t->size - 1) / c->part_size < limits->parts_max);
 }
 

@@ -382,8 +382,13 @@ writer_run_direct(struct writer *w, int64_t now, int64_t *wake, size_t chunk, st
 	char *at;
 
 	while (w->taken < w->size && http_is_direct(&w->put)) {
-		if (writer_available(w) < chunk && !w->sure)
+		if (writer_available(w) < chunk && !w->sure) {
+			w->paused = true;
 			return 0;
+		}
+		if (w->paused)
+			w->moved_at = now;
+		w->paused = false;
 		if ((due = rate_wait(&w->put.store->rate, now)) != 0) {
 			w->moved_at = now;
 			*wake = clock_earlier(*wake, due);
@@ -399,8 +404,10 @@ writer_run_direct(struct writer *w, int64_t now, int64_t *wake, size_t chunk, st
 		rate_spend(&w->put.store->rate, (int64_t)sent);
 		w->moved_at = now;
 	}
-	if (http_is_direct(&w->put))
+	if (http_is_direct(&w->put)) {
 		http_send_end(&w->put);
+		w->moved_at = now;
+	}
 	return 0;
 }
 
@@ -444,6 +451,7 @@ writer_run(struct writer *w, int64_t now, int64_t *wake, struct failure *f)
 		return 0;
 	}
 	w->paused = false;
+	w->moved_at = now;
 	http_unpause(&w->put);
 	return 0;
 }

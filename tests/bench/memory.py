@@ -15,6 +15,7 @@ def begun(server, database, source, size, left):
     target = f"outside://{BUCKET}/ten-tib"
     known = json.loads(server.request("POST", f"-/invent/{BUCKET}/ten-tib?size={size}&part={PART}&leave={','.join(map(str, left))}"))
     task = database.put(source, target)
+    database.sql("UPDATE ferry.task SET claim = 1 WHERE id = %s", (task,))
     database.sql("INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size) "
                  "VALUES (%s, %s, %s, 1, %s, %s, %s)", (task, known["id"], target, size, f"made-up-{size}", PART))
     # the last part, which is a smaller one, is among those left

@@ -5,10 +5,14 @@
 /shrinks/N     is a KiB shorter at every request                      /grows/N    a KiB longer (neither has an ETag)
 /changes/N     has another ETag at every request                      /changed/N  has another, and another content, from the third on
 /short/N       promises a body and closes after half of it
-/no-range/N    ignores Range                                          /chunked/N  and does not know its length either
-/slow/N        ?rate=BYTES a second
+/no-range/N    ignores Range                                          /chunked/N  and knows no length either; ?cut=N ends early
+/slow/N        ?rate=BYTES a second                                  /stops/N   sends ?after=BYTES of a body, then nothing
 /secret/N      GET only, and only with the right X-Amz-Signature      /hang       takes the request and says nothing
 /status/CODE   that status                                            /redirect?to=URL
+/interim/N     100 and 103 before the answer                          /closes/N   Connection: close with each answer
+/drops/N       closes after each answer without saying so             /ancient/N  HTTP/1.0, ?length=0: until it closes
+/longer/N      a KiB more than the range has                          /busy/N     503 or ?status= at first, Retry-After: ?after=
+/moved/N       307 to another host, for every method                  (a store of kind s3 finds all of them as buckets)
 /redirect-loop to itself, for ever                                    /header-flood[?bytes=N]  10 GB of response headers
 
 As a program: origin.py PORT.
@@ -34,6 +38,7 @@ Request = collections.namedtuple("Request", "time method path query headers stat
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    extra = ()
 
     def log_message(self, *args):
         pass
@@ -42,6 +47,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.serve()
 
     def do_GET(self):
+        self.serve()
+
+    def do_PUT(self):
+        self.serve()
+
+    def do_POST(self):
         self.serve()
 
     def serve(self):
@@ -70,7 +81,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """The status line and headers.  length None: none is given."""
         self.record(status)
         self.send_response(status)
-        for name, value in headers:
+        for name, value in [*headers, *self.extra]:
             self.send_header(name, value)
         if length is not None:
             self.send_header("Content-Length", str(length))
@@ -110,7 +121,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def send_body(self, seed, offset, length, rate=0, stop_at=None):
         sent, started = 0, time.monotonic()
         for piece in content(seed, offset, length):
-            step = len(piece) if not rate else 16384
+            step = len(piece) if not rate else min(16384, max(1, rate // 4))
             for at in range(0, len(piece), step):
                 chunk = piece[at:at + step]
                 if stop_at is not None and sent + len(chunk) > stop_at:
@@ -131,6 +142,52 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def at_slow(self):
         self.serve_object(self.size(), f'"slow-{self.size()}"', rate=int(self.query.get("rate", "1000000")))
 
+    def at_stops(self):
+        wanted = self.range_of(self.size())
+        if wanted == (0, 0):
+            return self.serve_object(self.size(), '"stops"')
+        self.serve_object(self.size(), '"stops"', stop_at=int(self.query["after"]))
+        self.wfile.flush()
+        self.server.stopping.wait(600)
+
+    def at_interim(self):
+        for status in (b"100 Continue", b"103 Early Hints"):
+            self.wfile.write(b"HTTP/1.1 " + status + b'\r\nETag: "interim"\r\nContent-Range: bytes 5-6/7\r\n\r\n')
+        self.serve_object(self.size(), '"interim-after"')
+
+    def at_closes(self):
+        self.extra = [("Connection", "close")]
+        self.serve_object(self.size(), '"closes"')
+
+    def at_drops(self):
+        self.serve_object(self.size(), '"drops"')
+        self.close_connection = True
+
+    def at_ancient(self):
+        self.protocol_version = "HTTP/1.0"
+        self.close_connection = True
+        self.answer(200, [], None if self.query.get("length") == "0" else self.size())
+        self.send_body(self.seed, 0, self.size())
+
+    def at_longer(self):
+        first, last = self.range_of(self.size()) or (0, self.size() - 1)
+        self.answer(206, [("Content-Range", f"bytes {first}-{last}/{self.size()}"), ("ETag", '"longer"')], last - first + 1 + 1024)
+        if self.command == "GET":
+            self.send_body(self.seed, first, last - first + 1 + 1024)
+
+    def at_busy(self):
+        if self.nth <= int(self.query.get("times", "2")):
+            return self.answer(int(self.query.get("status", "503")), [("Retry-After", self.retry_after())])
+        self.serve_object(self.size(), '"busy"')
+
+    def retry_after(self):
+        after = int(self.query.get("after", "1"))
+        return self.date_time_string(time.time() + after) if "date" in self.query else str(after)
+
+    def at_moved(self):
+        self.close_connection = True
+        self.answer(307, [("Location", "http://bucket.s3.elsewhere-1.test/key?X-Amz-Signature=secret"), ("Connection", "close")])
+
     def at_shrinks(self):
         self.serve_object(self.size() - 1024 * self.nth, None)
 
@@ -146,7 +203,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def at_short(self):
         wanted = self.range_of(self.size()) or (0, self.size() - 1)
-        self.serve_object(self.size(), '"short"', stop_at=(wanted[1] - wanted[0] + 1) // 2)
+        self.serve_object(self.size(), '"short"', stop_at=max(1, (wanted[1] - wanted[0] + 1) // 2))
 
     def at_no_range(self):
         self.answer(200, [("Content-Type", "application/x-origin")], self.size())
@@ -157,9 +214,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, [("Transfer-Encoding", "chunked")], None)
         if self.command != "GET":
             return
-        for piece in content(self.seed, 0, self.size()):
+        for piece in content(self.seed, 0, int(self.query.get("cut", self.size()))):
             self.wfile.write(b"%x\r\n" % len(piece) + piece + b"\r\n")
-        self.wfile.write(b"0\r\n\r\n")
+        if "cut" in self.query:
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
 
     def at_secret(self):
         if self.command != "GET" or self.query.get("X-Amz-Signature") != SIGNATURE:

@@ -14,7 +14,7 @@ PART = 5 * MIB
 @pytest.fixture
 def stored(cos, db, ferryd, spool):
     """stored(size): a ferryd, and an object of so many bytes in the store, with everything forgotten that led to it."""
-    daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=1, http=HTTP, worker={"streams": 2, "part_size": "5M"},
+    daemon = ferryd({"cos": cos.store(copy="never"), "spool": spool.store()}, workers=1, http=HTTP, worker={"streams": 2, "part_size": "5M"},
                     retry_delay="10ms")
 
     def put(size):

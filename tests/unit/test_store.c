@@ -85,6 +85,42 @@ test_odd_keys(const struct config_store *store, const char *bucket, const char *
 	}
 }
 
+/* Where a copy comes from is encoded whatever the key is, pinned, and never a range of a whole object. */
+static void
+test_copies(void)
+{
+	struct store_call call = { .op = OP_COPY_PART, .bucket = "b-1250000000", .key = "k", .upload_id = "U", .part_number = 1,
+		.range_first = 5, .range_last = 9, .if_match = "e", .copy_bucket = "from-1250000000", .copy_key = "a b/\xc3\xbc?+",
+		.now = NOW };
+	struct object_info info;
+	struct store_request req;
+
+	object_info_init(&info);
+	if (builds(&ceph, &call, &req, "UploadPartCopy")) {
+		is_str(header(&req, "x-amz-copy-source"), "/from-1250000000/a%20b/%C3%BC%3F%2B", "S3: the source by path");
+		is_str(header(&req, "x-amz-copy-source-range"), "bytes=5-9", "a range of it");
+		is_str(header(&req, "x-amz-copy-source-if-match"), "\"e\"", "as long as it is the same");
+		store_request_release(&req);
+	}
+	if (builds(&cos_store, &call, &req, "Upload Part - Copy")) {
+		is_str(header(&req, "x-cos-copy-source"),
+		    "from-1250000000.cos.ap-guangzhou.myqcloud.com/a%20b/%C3%BC%3F%2B", "COS: the source by host");
+		is_str(header(&req, "x-cos-copy-source-range"), "bytes=5-9", "a range of it");
+		store_request_release(&req);
+	}
+	call.op = OP_COPY;
+	if (builds(&ceph, &call, &req, "CopyObject")) {
+		is_str(header(&req, "x-amz-copy-source-range"), "(none)", "whole");
+		is_str(header(&req, "x-amz-metadata-directive"), "(none)", "with what the source has");
+		store_request_release(&req);
+	}
+	call.info = &info;
+	if (builds(&ceph, &call, &req, "CopyObject with headers")) {
+		is_str(header(&req, "x-amz-metadata-directive"), "REPLACE", "with its own");
+		store_request_release(&req);
+	}
+}
+
 static void
 test_operations(void)
 {
@@ -102,13 +138,16 @@ test_operations(void)
 		{ OP_LIST_PARTS, "GET", "?max-parts=1000&part-number-marker=1000&uploadId=U" },
 		{ OP_LIST_UPLOADS, "GET", "?max-uploads=100&prefix=k&uploads" },
 		{ OP_DELETE, "DELETE", "" },
+		{ OP_COPY, "PUT", "" },
+		{ OP_COPY_PART, "PUT", "?partNumber=7&uploadId=U" },
 	};
 	const struct config_store *const stores[] = { &ceph, &aws, &cos_store };
 
 	for (size_t s = 0; s < 3; s++)
 		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 			struct store_call call = { .op = cases[i].op, .bucket = "b-1250000000", .key = "k", .upload_id = "U",
-				.part_number = 7, .part_marker = 1000, .range_last = -1, .now = NOW };
+				.part_number = 7, .part_marker = 1000, .range_last = -1, .now = NOW, .if_match = "e",
+				.copy_bucket = "b-1250000000", .copy_key = "from" };
 			struct store_request req;
 			const char *query;
 
@@ -291,6 +330,7 @@ main(void)
 	memset(long_key, 'k', sizeof(long_key) - 1);
 	test_odd_keys(&cos_store, "b-1250000000", "/");
 	test_operations();
+	test_copies();
 	test_conditions();
 	test_signing();
 	test_checksums();

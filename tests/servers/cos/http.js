@@ -36,7 +36,7 @@ function parse(req) {
 		return r;
 	}
 	r.key = r.path.slice(1);
-	r.op = classify(req.method, r.key, r.query);
+	r.op = classify(req.method, r.key, r.query, req.headers);
 	if (r.query.has('partNumber'))
 		r.part = Number(r.query.get('partNumber'));
 	const m = /^([a-z0-9-]+)\.cos\.([a-z0-9-]+)\.myqcloud\.com$/.exec(r.host);
@@ -127,7 +127,7 @@ class Endpoint {
 		res.end(body !== undefined && req.method !== 'HEAD' ? body : undefined);
 	}
 
-	/* Complete: the status first, spaces while it works, then what came of it. */
+	/* Complete and copies: the status first, spaces while it works, then what came of it. */
 	async sendLater(res, r, action, headers, answer) {
 		res.writeHead(200, { ...headers, 'content-type': 'application/xml' });
 		for (const end = Date.now() + this.completeDelay; Date.now() < end; await sleep(50))
@@ -207,6 +207,7 @@ class Endpoint {
 			throw new Refusal(action.status, action.code || 'InternalError', action.message || 'as ordered');
 		this.checkAddress(r);
 		verify(r, this.keys);
+		r.corrupt = action.corrupt;
 		if (before[r.op])
 			before[r.op](this.store, r);
 		await this.receive(req, r, action);

@@ -87,6 +87,64 @@ function part(store, req) {
 	return { status: 200, headers: { etag: quoted(segment.etag), ...crcHeader(segment.crc) } };
 }
 
+/*
+ * The source of a copy: HOST/KEY, encoded, of a bucket here.  Only what the client pinned may be read: a copy without a
+ * condition is refused, which the store would not do.
+ */
+function copySource(store, req) {
+	const m = /^([a-z0-9-]+)\.cos\.([a-z0-9-]+)\.myqcloud\.com\/(.+)$/.exec(req.headers['x-cos-copy-source'] || '');
+	if (!m)
+		throw new Refusal(400, 'InvalidArgument', 'x-cos-copy-source is BUCKET-APPID.cos.REGION.myqcloud.com/KEY');
+	const object = store.get(m[1], decodeURIComponent(m[3]));
+	if (!object)
+		throw new Refusal(404, 'NoSuchKey', 'The specified copy source does not exist');
+	const match = req.headers['x-cos-copy-source-if-match'];
+	if (match === undefined)
+		throw new Refusal(400, 'InvalidArgument', 'the copy is not pinned');
+	if (match.replace(/"/g, '') !== object.etag)
+		throw new Refusal(412, 'PreconditionFailed', 'At least one of the pre-conditions you specified did not hold');
+	return object;
+}
+
+/* The status is sent first, as with Complete. */
+function copy(store, req) {
+	const source = copySource(store, req);
+	const directive = req.headers['x-cos-metadata-directive'] || 'Copy';
+	if (source.size > PART_MAX)
+		throw new Refusal(400, 'InvalidRequest', 'The source is larger than 5 GB');
+	if (!['Copy', 'Replaced'].includes(directive))
+		throw new Refusal(400, 'InvalidArgument', 'x-cos-metadata-directive is Copy or Replaced');
+	const given = storedHeaders(req);
+	const headers = directive === 'Replaced' ? given : { ...source.headers };
+	delete headers['x-cos-storage-class'];
+	if (given['x-cos-storage-class'])
+		headers['x-cos-storage-class'] = given['x-cos-storage-class'];
+	const finish = () => {
+		const segments = [store.copyRange(source, 0, source.size, req.corrupt)];
+		const object = store.put(req.bucket, req.key, segments, segments[0].etag, headers);
+		return { body: xml('CopyObjectResult', tag('ETag', quoted(object.etag)) + tag('CRC64', object.crc) +
+		    tag('LastModified', object.modified.toISOString())) };
+	};
+	return { status: 200, finish };
+}
+
+function copyPart(store, req) {
+	const source = copySource(store, req);
+	const m = /^bytes=(\d+)-(\d+)$/.exec(req.headers['x-cos-copy-source-range'] || '');
+	if (!m || Number(m[2]) < Number(m[1]) || Number(m[2]) >= source.size)
+		throw new Refusal(416, 'InvalidRange', 'The requested range cannot be satisfied');
+	const size = Number(m[2]) - Number(m[1]) + 1;
+	if (size > PART_MAX)
+		throw new Refusal(400, 'InvalidArgument', 'The part is larger than 5 GB');
+	const finish = () => {
+		const segment = store.copyRange(source, Number(m[1]), size, req.corrupt);
+		store.setPart(findUpload(store, req), req.part, segment);
+		return { body: xml('CopyPartResult', tag('ETag', quoted(segment.etag)) +
+		    tag('LastModified', new Date().toISOString())) };
+	};
+	return { status: 200, finish };
+}
+
 function conditions(req, object) {
 	const match = req.headers['if-match'], none = req.headers['if-none-match'];
 	if (match !== undefined && match !== '*' && match.replace(/"/g, '') !== object.etag)
@@ -209,16 +267,19 @@ function abort(store, req) {
 	return { status: 204, headers: {} };
 }
 
-const operations = { put, part, get, head: get, delete: remove, initiate, 'list-parts': listParts, 'list-uploads': listUploads,
-	complete, abort };
+before['copy-part'] = before.part;
+
+const operations = { put, part, copy, 'copy-part': copyPart, get, head: get, delete: remove, initiate, 'list-parts': listParts,
+	'list-uploads': listUploads, complete, abort };
 
 /* Which operation a request is; null if the store has none such. */
-function classify(method, key, query) {
+function classify(method, key, query, headers) {
+	const copies = headers['x-cos-copy-source'] !== undefined;
 	const id = query.has('uploadId');
 	if (key === '')
 		return method === 'GET' && query.has('uploads') ? 'list-uploads' : null;
 	switch (method) {
-	case 'PUT': return id && query.has('partNumber') ? 'part' : 'put';
+	case 'PUT': return (copies ? ['copy', 'copy-part'] : ['put', 'part'])[id && query.has('partNumber') ? 1 : 0];
 	case 'GET': return id ? 'list-parts' : 'get';
 	case 'HEAD': return 'head';
 	case 'DELETE': return id ? 'abort' : 'delete';

@@ -83,6 +83,30 @@ class Store {
 		return object;
 	}
 
+	/* A range of an object as a body of its own. */
+	copyRange(object, first, size, corrupt) {
+		const body = this.newBody(), buf = Buffer.allocUnsafe(1 << 20);
+		let skip = first, left = size;
+		for (const segment of object.segments) {
+			if (skip >= segment.size) {
+				skip -= segment.size;
+				continue;
+			}
+			const fd = fs.openSync(segment.file, 'r');
+			for (let at = skip; at < segment.size && left > 0;) {
+				const n = fs.readSync(fd, buf, 0, Math.min(buf.length, left, segment.size - at), at);
+				if (corrupt && body.size === 0)
+					buf[0] ^= 1;
+				body.write(buf.subarray(0, n));
+				at += n;
+				left -= n;
+			}
+			fs.closeSync(fd);
+			skip = 0;
+		}
+		return body.close();
+	}
+
 	get(bucket, key) {
 		return this.objects.get(`${bucket}/${key}`);
 	}
