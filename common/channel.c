@@ -66,7 +66,12 @@ static const struct text_field task_texts[] = {
 };
 static const struct text_field rate_texts[] = {TEXT(rate.store), {0, 0, 0}};
 static const struct text_field result_texts[] = {
-    TEXT(result.throttled_store), TEXT(result.error), {0, 0, 0}};
+    TEXT(result.verified_by),
+    TEXT(result.etag),
+    TEXT(result.throttled_store),
+    TEXT(result.error),
+    {0, 0, 0},
+};
 
 static const struct {
 	const char *name;

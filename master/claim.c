@@ -16,6 +16,7 @@
 #include "master/queue.h"
 #include "master/quota.h"
 #include "master/recover.h"
+#include "master/results.h"
 #include "master/settle.h"
 #include "master/sqlarray.h"
 
@@ -201,6 +202,8 @@ claim(struct master *m)
 {
 	const struct slot *slot;
 
+	if (results_are_full(m))
+		return; /* the database does not keep up, or is away */
 	POOL_FOREACH (slot, m)
 		if (pool_is_available(m, slot)) {
 			submit_claim(m);

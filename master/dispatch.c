@@ -17,6 +17,7 @@
 #include "master/pool.h"
 #include "master/post.h"
 #include "master/quota.h"
+#include "master/results.h"
 #include "master/shares.h"
 
 #define BATCH 32		/* messages of one worker before the others' turn */
@@ -121,7 +122,10 @@ on_result(struct master *m, struct slot *slot, const struct msg_result *result)
 	if (result->error_class == CLASS_THROTTLED)
 		limits_throttle(m, result->throttled_store);
 	pool_praise(slot);
-	quota_leave(m, slot);
+	if (result->result == TASK_DONE || result->result == TASK_SKIPPED)
+		results_add(m, slot, result);
+	else
+		quota_leave(m, slot);
 	pool_drop_task(slot);
 	shares_divide(m);
 }

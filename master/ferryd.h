@@ -150,6 +150,18 @@ struct quotas {
 struct death;
 TAILQ_HEAD(deaths, death);
 
+/* results.c: tasks that are done and not yet settled. */
+struct result;
+TAILQ_HEAD(result_list, result);
+struct results {
+	struct result_list waiting;
+	struct result_list sent; /* what the statement under way is about */
+	bool sending;
+	int n; /* in both */
+	int batch; /* rows that the next statement may have */
+	int64_t retry_at; /* after a refusal; 0: none */
+};
+
 struct master {
 	struct config *conf;
 	uint64_t conf_generation; /* rises when workers have to be replaced */
@@ -169,6 +181,7 @@ struct master {
 	struct queue queue;
 	struct pool pool;
 	struct deaths deaths; /* reap.c: settled in the database, or waiting for it */
+	struct results results;
 	struct throttle throttles[CONFIG_STORES_MAX];
 	struct quotas quotas;
 };

@@ -23,6 +23,7 @@
 #include "master/quota.h"
 #include "master/reap.h"
 #include "master/reload.h"
+#include "master/results.h"
 #include "master/settle.h"
 #include "master/shares.h"
 #include "master/signals.h"
@@ -98,6 +99,7 @@ next_deadline(const struct master *m)
 	at = clock_earlier(at, clock_earlier(queue_deadline(m), claim_deadline(m)));
 	at = clock_earlier(at, clock_earlier(quota_deadline(m), shares_deadline(m)));
 	at = clock_earlier(at, clock_earlier(settle_deadline(m), life_deadline(m)));
+	at = clock_earlier(at, results_deadline(m));
 	return clock_earlier(at, clock_earlier(cap_deadline(m->cap), notify_deadline()));
 }
 
@@ -111,6 +113,7 @@ run_modules(struct master *m)
 	shares_run(m);
 	claim_run(m);
 	settle_run(m);
+	results_run(m);
 	life_run(m);
 	cap_run(m->cap);
 	notify_run();

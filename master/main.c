@@ -22,6 +22,7 @@
 #include "master/notify.h"
 #include "master/pool.h"
 #include "master/queue.h"
+#include "master/results.h"
 #include "master/settle.h"
 #include "master/signals.h"
 #include "master/spawn.h"
@@ -209,6 +210,7 @@ open_resources(struct master *m)
 static void
 close_resources(struct master *m, struct pidfh *pidfile)
 {
+	results_discard(m);
 	settle_discard(m);
 	queue_close(m);
 	notify_close();

@@ -18,6 +18,7 @@
 #include "master/pool.h"
 #include "master/quota.h"
 #include "master/recover.h"
+#include "master/results.h"
 
 #define DEFAULT_PIDFILE "/run/ferryd/ferryd.pid"
 #define SCHEMA_RETRY_MS 5000
@@ -290,6 +291,7 @@ queue_open(struct master *m)
 	struct db_events events = { .up = on_up, .down = on_down, .notify = on_notify, .arg = m };
 
 	TAILQ_INIT(&m->deaths);
+	results_init(m);
 	set_node_name(m);
 	m->db = db_new(m->conf->worker.database, "ferryd", &events);
 	db_run(m->db);
