@@ -19,6 +19,7 @@
 #include "master/quota.h"
 #include "master/results.h"
 #include "master/shares.h"
+#include "master/stock.h"
 
 #define BATCH 32		/* messages of one worker before the others' turn */
 #define END_AFTER_EOF_MS 5000	/* a worker without a channel has so long to end */
@@ -122,6 +123,7 @@ on_result(struct master *m, struct slot *slot, const struct msg_result *result)
 	if (result->error_class == CLASS_THROTTLED)
 		limits_throttle(m, result->throttled_store);
 	pool_praise(slot);
+	stock_note_end(m);
 	if (result->result == TASK_DONE || result->result == TASK_SKIPPED)
 		results_add(m, slot, result);
 	else

@@ -91,6 +91,13 @@ struct pool {
 /* How far the conversation with the database has come on this connection. */
 enum link { LINK_DOWN, LINK_SCHEMA, LINK_NODE, LINK_READY };
 
+/* A place in the order of claims, as the database writes it. */
+struct place {
+	char rank[16];
+	char run_at[64];
+	char id[24];
+};
+
 /* queue.c: the node; claim.c: the rest. */
 struct queue {
 	enum link link;
@@ -113,10 +120,28 @@ struct queue {
 	bool checking;
 	bool check_again;
 	int64_t claim_not_before;
+	int64_t claim_at; /* when the claim under way was submitted */
+	bool claim_from_start;
+	bool claim_after_start; /* the one before it was from the start */
+	int claim_wish; /* rows */
+	struct place place; /* where the last claim ended */
+	int64_t start_over_at; /* no claim from the start before that */
+	int64_t claim_again_at; /* the last one from place was not enough: from the start then; 0: no */
 	int64_t poll_at;
 	int64_t due_at;
 	int64_t check_at;
 	int64_t reap_at;
+};
+
+/* stock.c: tasks claimed ahead. */
+struct stocked;
+TAILQ_HEAD(stocked_list, stocked);
+struct stock {
+	struct stocked_list held; /* oldest first */
+	int n;
+	int64_t window_at; /* tasks that ended since then, and in the stretch before */
+	int ended;
+	int ended_before;
 };
 
 /* A store that asked us to slow down gets no new tasks until then. */
@@ -182,6 +207,7 @@ struct master {
 	struct pool pool;
 	struct deaths deaths; /* reap.c: settled in the database, or waiting for it */
 	struct results results;
+	struct stock stock;
 	struct throttle throttles[CONFIG_STORES_MAX];
 	struct quotas quotas;
 };

@@ -27,6 +27,7 @@
 #include "master/settle.h"
 #include "master/shares.h"
 #include "master/signals.h"
+#include "master/stock.h"
 #include "master/title.h"
 
 #define FDS_MAX (2 + 2 * CONFIG_WORKERS_MAX)
@@ -99,7 +100,7 @@ next_deadline(const struct master *m)
 	at = clock_earlier(at, clock_earlier(queue_deadline(m), claim_deadline(m)));
 	at = clock_earlier(at, clock_earlier(quota_deadline(m), shares_deadline(m)));
 	at = clock_earlier(at, clock_earlier(settle_deadline(m), life_deadline(m)));
-	at = clock_earlier(at, results_deadline(m));
+	at = clock_earlier(at, clock_earlier(results_deadline(m), stock_deadline(m)));
 	return clock_earlier(at, clock_earlier(cap_deadline(m->cap), notify_deadline()));
 }
 
@@ -114,6 +115,7 @@ run_modules(struct master *m)
 	claim_run(m);
 	settle_run(m);
 	results_run(m);
+	stock_run(m);
 	life_run(m);
 	cap_run(m->cap);
 	notify_run();

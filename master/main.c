@@ -26,6 +26,7 @@
 #include "master/settle.h"
 #include "master/signals.h"
 #include "master/spawn.h"
+#include "master/stock.h"
 
 #define DEFAULT_FILE FERRY_SYSCONFDIR "/ferryd.conf"
 
@@ -210,6 +211,7 @@ open_resources(struct master *m)
 static void
 close_resources(struct master *m, struct pidfh *pidfile)
 {
+	stock_discard(m);
 	results_discard(m);
 	settle_discard(m);
 	queue_close(m);

@@ -13,6 +13,7 @@
 #include "master/results.h"
 #include "master/settle.h"
 #include "master/sqlarray.h"
+#include "master/stock.h"
 
 /*
  * Nodes that have not renewed for a lease are gone, unless it was the database that was away; their tasks, and those of
@@ -86,6 +87,7 @@ reconcile(struct master *m)
 		sqlarray_add_int(&claims, death->claim);
 	}
 	results_list(m, &ids, &claims);
+	stock_list(m, &ids, &claims, NULL);
 	params[1] = sqlarray_finish(&ids);
 	params[2] = sqlarray_finish(&claims);
 	db_submit(m->db, &stmt_reconcile, params, DB_ONCE, reconciled, m);
