@@ -144,6 +144,16 @@ struct stock {
 	int ended_before;
 };
 
+/* oldest.c: the transaction that holds up vacuums. */
+struct oldest {
+	bool asking;
+	bool refused; /* we have not the right to know */
+	bool told;
+	int64_t look_at;
+	int64_t since; /* first seen */
+	char key[256];
+};
+
 /* A store that asked us to slow down gets no new tasks until then. */
 struct throttle {
 	char store[CONFIG_NAME_MAX];
@@ -208,6 +218,7 @@ struct master {
 	struct deaths deaths; /* reap.c: settled in the database, or waiting for it */
 	struct results results;
 	struct stock stock;
+	struct oldest oldest;
 	struct throttle throttles[CONFIG_STORES_MAX];
 	struct quotas quotas;
 };
