@@ -1,5 +1,5 @@
 /*
- * Owns the claim statement, its timing, and the look at whether running tasks are still ours.
+ * Owns the claim statement and its timing.
  */
 #include "master/claim.h"
 
@@ -18,6 +18,7 @@
 #include "master/recover.h"
 #include "master/results.h"
 #include "master/sqlarray.h"
+#include "master/stale.h"
 #include "master/stock.h"
 
 #define RETRY_MS 1000		/* after the database has refused a claim */
@@ -85,17 +86,6 @@ static const struct db_stmt stmt_next_due = {
 	       "AND t.run_at > now() ORDER BY t.run_at LIMIT 1) d",
 };
 
-/* Which of our claims are stale.  A task that was claimed ahead has no worker in its row until it has lasted to this. */
-static const struct db_stmt stmt_lost = {
-	.name = "lost_claims",
-	.nparams = 3,
-	.sql = "WITH h AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[]) AS h(id, claim, worker)), "
-	       "seated AS (UPDATE ferry.task t SET worker = h.worker FROM h WHERE t.id = h.id AND t.claim = h.claim "
-	       "AND t.state = 'running' AND h.worker > 0 AND t.worker IS DISTINCT FROM h.worker) "
-	       "SELECT h.id, h.claim FROM h WHERE NOT EXISTS ("
-	       "SELECT FROM ferry.task t WHERE t.id = h.id AND t.claim = h.claim AND t.state = 'running')",
-};
-
 static void
 unreserve(struct master *m)
 {
@@ -116,17 +106,20 @@ may_take(const struct slot *slot)
 static void
 take_row(struct master *m, const PGresult *res, int row)
 {
-	struct task task;
+	struct task *task = malloc(sizeof(*task));
 	struct slot *slot;
-	int number = claim_read_task(res, row, &task);
+	int number;
 
+	if (task == NULL)
+		fatal(71, "out of memory"); /* EX_OSERR: the lease brings the task back */
+	number = claim_read_task(res, row, task);
 	slot = number >= 1 && number <= CONFIG_WORKERS_MAX ? &m->pool.slots[number - 1] : NULL;
 	if (slot == NULL || !may_take(slot) || master_is_ending(m)) {
-		stock_put(m, &task);
+		stock_put(m, task);
 		return;
 	}
 	slot->reserved = false;
-	dispatch_task(m, slot, &task);
+	dispatch_task(m, slot, task);
 }
 
 /* Whoever is idle gets what is in stock. */
@@ -144,7 +137,6 @@ hand_out(struct master *m)
 		if ((task = stock_take(m)) == NULL)
 			return;
 		dispatch_task(m, slot, task);
-		free(task);
 	}
 }
 
@@ -299,58 +291,6 @@ claim(struct master *m)
 }
 
 static void
-checked(void *arg, enum db_status status, PGresult *res)
-{
-	struct master *m = arg;
-	struct slot *slot;
-	int64_t id, number;
-	int i;
-
-	m->queue.checking = false;
-	if (status != DB_OK)
-		return;
-	for (i = 0; i < PQntuples(res); i++) {
-		id = strtoll(PQgetvalue(res, i, 0), NULL, 10);
-		number = strtoll(PQgetvalue(res, i, 1), NULL, 10);
-		POOL_FOREACH (slot, m)
-			if (slot->task != NULL && slot->task->id == id && slot->task->claim == number)
-				dispatch_cancel(slot);
-		stock_drop(m, id, number);
-	}
-}
-
-static void
-check(struct master *m)
-{
-	struct sqlarray ids, claims, workers;
-	const struct slot *slot;
-	const char *params[3];
-
-	m->queue.check_again = false;
-	sqlarray_init(&ids);
-	sqlarray_init(&claims);
-	sqlarray_init(&workers);
-	POOL_FOREACH (slot, m)
-		if (slot->task != NULL && !slot->cancelled) {
-			sqlarray_add_int(&ids, slot->task->id);
-			sqlarray_add_int(&claims, slot->task->claim);
-			sqlarray_add_int(&workers, slot->number);
-		}
-	stock_list(m, &ids, &claims, &workers);
-	m->queue.check_at = ids.n > 0 ? clock_ms() + CLAIM_CHECK_MS : 0;
-	params[0] = sqlarray_finish(&ids);
-	params[1] = sqlarray_finish(&claims);
-	params[2] = sqlarray_finish(&workers);
-	if (ids.n > 0) {
-		m->queue.checking = true;
-		db_submit(m->db, &stmt_lost, params, DB_ONCE, checked, m);
-	}
-	sqlarray_release(&workers);
-	sqlarray_release(&claims);
-	sqlarray_release(&ids);
-}
-
-static void
 reap(struct master *m)
 {
 	struct slot *slot;
@@ -371,8 +311,7 @@ claim_run(struct master *m)
 
 	if (q->link != LINK_READY || m->phase > PHASE_DRAINING)
 		return;
-	if (!q->checking && (q->check_again || (q->check_at != 0 && q->check_at <= now)))
-		check(m);
+	stale_run(m);
 	if (master_is_ending(m))
 		return;
 	if (q->reap_at == 0)
@@ -406,7 +345,7 @@ claim_deadline(const struct master *m)
 
 	if (q->link != LINK_READY || m->phase > PHASE_DRAINING)
 		return 0;
-	at = q->checking ? 0 : q->check_at;
+	at = stale_deadline(m);
 	if (master_is_ending(m))
 		return at;
 	at = clock_earlier(clock_earlier(at, limits_deadline(m)), clock_earlier(q->poll_at, q->due_at));

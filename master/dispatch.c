@@ -25,14 +25,11 @@
 #define END_AFTER_EOF_MS 5000	/* a worker without a channel has so long to end */
 
 void
-dispatch_task(struct master *m, struct slot *slot, const struct task *task)
+dispatch_task(struct master *m, struct slot *slot, struct task *task)
 {
-	struct msg msg = { .type = MSG_TASK };
+	static struct msg msg = { .type = MSG_TASK }; /* large, and sent often */
 
-	slot->task = malloc(sizeof(*slot->task));
-	if (slot->task == NULL)
-		fatal(71, "out of memory"); /* EX_OSERR: the lease brings the task back */
-	*slot->task = *task;
+	slot->task = task;
 	slot->state = SLOT_BUSY;
 	slot->ntasks++;
 	slot->cancelled = false;

@@ -98,7 +98,7 @@ struct place {
 	char id[24];
 };
 
-/* queue.c: the node; claim.c: the rest. */
+/* queue.c: the node; stale.c: check*; claim.c: the rest. */
 struct queue {
 	enum link link;
 	int64_t node; /* id of our row, 0: none */

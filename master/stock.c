@@ -76,15 +76,13 @@ stock_wish(const struct master *m)
 }
 
 void
-stock_put(struct master *m, const struct task *task)
+stock_put(struct master *m, struct task *task)
 {
 	struct stocked *held = malloc(sizeof(*held));
 
-	if (held != NULL)
-		held->task = malloc(sizeof(*held->task));
-	if (held == NULL || held->task == NULL)
+	if (held == NULL)
 		fatal(71, "out of memory"); /* EX_OSERR: the lease brings the task back */
-	*held->task = *task;
+	held->task = task;
 	held->since = clock_ms();
 	TAILQ_INSERT_TAIL(&m->stock.held, held, entry);
 	m->stock.n++;

@@ -12,7 +12,7 @@
 #include "master/ferryd.h"
 #include "master/sqlarray.h"
 
-#define STOCK_MAX 256
+#define STOCK_MAX 512
 #define STOCK_HOLD_MS 1000
 
 void stock_init(struct master *m);
@@ -23,8 +23,8 @@ void stock_note_end(struct master *m);
 /* How many more are worth claiming now, beyond what idle workers take. */
 int stock_wish(const struct master *m);
 
-/* Takes in a copy of a claimed task.  The oldest one, for a worker, which owns it then; NULL if there is none. */
-void stock_put(struct master *m, const struct task *task);
+/* Takes over a claimed task, from the heap.  Hands out the oldest one; NULL if there is none. */
+void stock_put(struct master *m, struct task *task);
 struct task *stock_take(struct master *m);
 
 /* Forgets a task whose claim is stale. */
