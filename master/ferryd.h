@@ -154,6 +154,14 @@ struct oldest {
 	char key[256];
 };
 
+/* prune.c */
+struct prune {
+	bool asking;
+	int64_t at;
+	int64_t asked_at;
+	int64_t deleted; /* in this round of batches */
+};
+
 /* A store that asked us to slow down gets no new tasks until then. */
 struct throttle {
 	char store[CONFIG_NAME_MAX];
@@ -219,6 +227,7 @@ struct master {
 	struct results results;
 	struct stock stock;
 	struct oldest oldest;
+	struct prune prune;
 	struct throttle throttles[CONFIG_STORES_MAX];
 	struct quotas quotas;
 };

@@ -20,6 +20,7 @@
 #include "master/oldest.h"
 #include "master/pool.h"
 #include "master/post.h"
+#include "master/prune.h"
 #include "master/queue.h"
 #include "master/quota.h"
 #include "master/reap.h"
@@ -101,7 +102,7 @@ next_deadline(const struct master *m)
 	at = clock_earlier(at, clock_earlier(queue_deadline(m), claim_deadline(m)));
 	at = clock_earlier(at, clock_earlier(quota_deadline(m), shares_deadline(m)));
 	at = clock_earlier(at, clock_earlier(settle_deadline(m), life_deadline(m)));
-	at = clock_earlier(at, oldest_deadline(m));
+	at = clock_earlier(at, clock_earlier(oldest_deadline(m), prune_deadline(m)));
 	at = clock_earlier(at, clock_earlier(results_deadline(m), stock_deadline(m)));
 	return clock_earlier(at, clock_earlier(cap_deadline(m->cap), notify_deadline()));
 }
@@ -119,6 +120,7 @@ run_modules(struct master *m)
 	results_run(m);
 	stock_run(m);
 	oldest_run(m);
+	prune_run(m);
 	life_run(m);
 	cap_run(m->cap);
 	notify_run();

@@ -13,7 +13,7 @@
 #include "common/units.h"
 #include "master/quota.h"
 
-#define BATCH 512 /* rows of one statement */
+#define BATCH 1024 /* rows of one statement */
 #define RETRY_MS 2000
 
 struct result {

@@ -12,7 +12,7 @@
 #include "master/ferryd.h"
 #include "master/sqlarray.h"
 
-#define RESULTS_MAX 1024 /* that may wait: with more than that no task is given out */
+#define RESULTS_MAX 2048 /* that may wait: with more than that no task is given out */
 
 void results_init(struct master *m);
 

@@ -12,7 +12,7 @@
 #include "master/ferryd.h"
 #include "master/sqlarray.h"
 
-#define STOCK_MAX 512
+#define STOCK_MAX 1024
 #define STOCK_HOLD_MS 1000
 
 void stock_init(struct master *m);

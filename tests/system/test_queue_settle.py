@@ -224,3 +224,17 @@ def test_transaction_that_holds_up_vacuums_is_named_once(ferryd, db, stores):
         daemon.wait_log(rf"the transaction of pid {pid} \(test, user postgres\) is open for \d+ s", timeout=50)
         time.sleep(6)
         assert len(daemon.log(f"transaction of pid {pid} ")) == 1
+
+
+def test_retention_deletes_what_ended_long_ago(ferryd, db, spool, stores):
+    db.sql("""INSERT INTO ferry.task (source, destination, state, finished_at)
+        SELECT 'spool://x', 'spool://y', CASE n % 3 WHEN 0 THEN 'done' WHEN 1 THEN 'failed' ELSE 'cancelled' END::ferry.state,
+            now() - CASE WHEN n <= 2500 THEN interval '8 days' ELSE interval '6 days' END FROM generate_series(1, 2600) n""")
+    db.sql("""INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size)
+        VALUES (7, 'u', 'gone://b/k', 0, 1, 'e', 1)""")
+    daemon = ferryd(stores, workers=1, retention="7d")
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task") == 101, 20, "old tasks to be deleted")
+    assert db.one("SELECT min(id) FROM ferry.task") == 7
+    daemon.wait_log("2499 tasks deleted")
+    fresh = db.put(spool.put("object", 10), "spool://copy")
+    db.done(fresh)
