@@ -26,7 +26,7 @@
 #define REAP_SOON_MS 1000
 
 #define START_OVER_SHARE 10 /* claims from the start take at most this part of the time */
-#define START_OVER_MS 100   /* between two of them at least, while claims from where the last one ended find enough */
+#define START_OVER_MS 1000  /* between two of them at least, while claims from where the last one ended find enough */
 
 #define CLAIMED \
 	"t.worker, t.id, t.claim, t.attempt, t.crashes, t.ooms, t.max_attempts, t.if_exists, t.expect_size, " \
