@@ -154,7 +154,7 @@ def celery(bench, count, task, source="", sink=""):
                       "--without-gossip", "--without-mingle"], env=env, cwd=bench.scratch) as p:
             got = rate(remaining, count)
             p.terminate()
-            p.wait(20)
+            p.wait(120)  # it ends what it has fetched
             return got
 
 
