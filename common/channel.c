@@ -66,7 +66,12 @@ static const struct text_field task_texts[] = {
 };
 static const struct text_field rate_texts[] = {TEXT(rate.store), {0, 0, 0}};
 static const struct text_field result_texts[] = {
-    TEXT(result.throttled_store), TEXT(result.error), {0, 0, 0}};
+    TEXT(result.verified_by),
+    TEXT(result.etag),
+    TEXT(result.throttled_store),
+    TEXT(result.error),
+    {0, 0, 0},
+};
 
 static const struct {
 	const char *name;
@@ -292,7 +297,8 @@ is_valid(const struct msg *msg)
 		return in_range(msg->store.store.nresolve, CONFIG_RESOLVE_MAX);
 	case MSG_RESULT:
 		return in_range(msg->result.result, TASK_STALE) &&
-		       in_range(msg->result.error_class, CLASS_MEMORY);
+		       in_range(msg->result.error_class, CLASS_MEMORY) && in_range(msg->result.has_crc64, 1) &&
+		       in_range(msg->result.copied, 1) && in_range(msg->result.streams, CONFIG_STREAMS_MAX);
 	default:
 		return true;
 	}

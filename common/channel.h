@@ -73,14 +73,26 @@ struct msg_progress {
 	int64_t rate;	     /* bytes a second, of late */
 };
 
+/*
+ * How a task has ended.  With TASK_DONE and TASK_SKIPPED its row is still to be settled: that is the master's work, and what
+ * follows up to etag is the evidence that it writes.  With all others the worker has settled it.
+ */
 struct msg_result {
 	int64_t task;
 	int64_t claim;
 	int result; /* enum task_result */
 	int error_class; /* enum error_class */
 	int64_t bytes;
+	int64_t bytes_total; /* -1: not known (skipped) */
 	int64_t peak_memory;
 	int64_t elapsed_ms;
+	int has_crc64; /* 0 or 1: not of what was skipped, or copied by a store that states none */
+	int copied; /* 0 or 1: by the store itself */
+	uint64_t crc64;
+	int resumed; /* parts that were there already */
+	int streams; /* most parts in flight; 0: none */
+	char verified_by[16];
+	char etag[TASK_ETAG_MAX]; /* of the new object; empty: none */
 	char throttled_store[CONFIG_NAME_MAX]; /* set with CLASS_THROTTLED */
 	char error[TASK_ERROR_MAX];
 };

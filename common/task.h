@@ -10,6 +10,7 @@
 #include "common/uri.h"
 
 #define TASK_ERROR_MAX 512 /* bytes of the sentence in the column error */
+#define TASK_ETAG_MAX 256  /* of the column etag */
 
 enum if_exists { IF_EXISTS_OVERWRITE, IF_EXISTS_SKIP, IF_EXISTS_FAIL };
 
@@ -30,7 +31,7 @@ enum error_class {
 
 /* What a worker tells the master about a task that it carries no longer. */
 enum task_result {
-	TASK_DONE,
+	TASK_DONE,	/* carried and verified: the master settles the row, of this and the next only */
 	TASK_SKIPPED,	/* done, nothing carried: if_exists = skip */
 	TASK_RETRY,	/* failed, queued again with backoff */
 	TASK_FAILED,	/* failed for good */

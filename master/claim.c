@@ -1,5 +1,5 @@
 /*
- * Owns the claim statement, its timing, and the look at whether running tasks are still ours.
+ * Owns the claim statement and its timing.
  */
 #include "master/claim.h"
 
@@ -16,35 +16,55 @@
 #include "master/queue.h"
 #include "master/quota.h"
 #include "master/recover.h"
-#include "master/settle.h"
+#include "master/results.h"
 #include "master/sqlarray.h"
+#include "master/stale.h"
+#include "master/stock.h"
 
 #define RETRY_MS 1000		/* after the database has refused a claim */
 #define REAP_FIRST_MS 10000	/* after the start */
 #define REAP_SOON_MS 1000
 
-/*
- * $1 node, $2 slot numbers, $3 queues, $4 how many.  Both fences matter: without MATERIALIZED a nested loop could lock, and update,
- * more rows than the limit.
- */
+#define START_OVER_SHARE 10 /* claims from the start take at most this part of the time */
+#define START_OVER_MS 1000  /* between two of them at least, while claims from where the last one ended find enough */
+
 #define CLAIMED \
 	"t.worker, t.id, t.claim, t.attempt, t.crashes, t.ooms, t.max_attempts, t.if_exists, t.expect_size, " \
 	"t.expect_crc64, t.source, t.destination, t.content_type, t.storage_class, " \
-	"(SELECT string_agg(key || E'\\x1f' || value || E'\\x1e', '' ORDER BY key) FROM jsonb_each_text(t.metadata)), t.queue"
+	"(SELECT string_agg(key || E'\\x1f' || value || E'\\x1e', '' ORDER BY key) FROM jsonb_each_text(t.metadata)), t.queue, " \
+	"~t.priority, t.run_at"
 
+/*
+ * $1 node, $2 slot numbers (rows beyond them are for no slot yet), $3 queues, $4 how many, $5 to $7 the place to begin behind.
+ *
+ * What has been claimed leaves dead entries at the head of the index until a vacuum takes them away, which it cannot while some
+ * transaction is older than they are.  A claim that begins where the last one ended does not walk over them.  What has come in
+ * front of that place meanwhile (a higher priority, a task that was given back) is found by one from the start: as often as
+ * START_OVER_SHARE of the time allows, so that its cost stays bounded when the walk is long, and is paid at once when it is short.
+ *
+ * The priorities are visited one by one, each by a range of the index, so that tasks of a higher one that are not due yet are
+ * not walked over either.  The fences matter: without MATERIALIZED a nested loop could lock, and update, more rows than the limit.
+ */
 static const struct db_stmt stmt_claim = {
 	.name = "claim",
-	.nparams = 4,
-	.sql = "WITH ready AS MATERIALIZED ("
-	       "SELECT t.id FROM ferry.task t WHERE t.state = 'queued' AND t.run_at <= now() "
+	.nparams = 7,
+	.sql = "WITH RECURSIVE level(rank, run_at, id) AS (SELECT $5::integer, $6::timestamptz, $7::bigint UNION ALL "
+	       "SELECT n.rank, '-infinity'::timestamptz, 0::bigint FROM level l CROSS JOIN LATERAL ("
+	       "SELECT ~t.priority AS rank FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority > l.rank "
+	       "ORDER BY ~t.priority LIMIT 1) n), "
+	       "ready AS MATERIALIZED (SELECT f.id FROM level l CROSS JOIN LATERAL ("
+	       "SELECT t.id FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority = l.rank "
+	       "AND (t.run_at, t.id) > (l.run_at, l.id) AND t.run_at <= now() "
 	       "AND t.queue = ANY (ARRAY(SELECT u FROM unnest($3::text[]) u "
 	       "WHERE NOT EXISTS (SELECT FROM ferry.queue q WHERE q.name = u AND NOT q.enabled))) "
-	       "ORDER BY t.priority DESC, t.run_at, t.id LIMIT $4::integer FOR UPDATE SKIP LOCKED), "
-	       "numbered AS MATERIALIZED (SELECT id, ($2::integer[])[row_number() OVER ()] AS slot FROM ready) "
-	       "UPDATE ferry.task t SET state = 'running', claim = t.claim + 1, node = $1::bigint, worker = n.slot, "
-	       "started_at = coalesce(t.started_at, now()) FROM numbered n WHERE t.id = n.id "
-	       "RETURNING " CLAIMED,
+	       "ORDER BY t.run_at, t.id LIMIT $4::integer FOR UPDATE SKIP LOCKED) f LIMIT $4::integer), "
+	       "numbered AS MATERIALIZED (SELECT id, ($2::integer[])[row_number() OVER ()] AS slot FROM ready), "
+	       "claimed AS (UPDATE ferry.task t SET state = 'running', claim = t.claim + 1, node = $1::bigint, worker = n.slot, "
+	       "started_at = coalesce(t.started_at, now()) FROM numbered n WHERE t.id = n.id AND t.state = 'queued' RETURNING t.*) "
+	       "SELECT " CLAIMED " FROM claimed t",
 };
+
+static const struct place start = { .rank = "-2147483648", .run_at = "-infinity", .id = "0" };
 
 /* Where something is limited, or $5, stores that have asked to slow down, are to be left alone. */
 static const struct db_stmt stmt_claim_limited = {
@@ -57,20 +77,13 @@ static const struct db_stmt stmt_claim_limited = {
 static const struct db_stmt stmt_next_due = {
 	.name = "next_due",
 	.nparams = 0,
-	.sql = "WITH RECURSIVE level(priority) AS ("
-	       "(SELECT priority FROM ferry.task WHERE state = 'queued' ORDER BY priority DESC LIMIT 1) UNION ALL "
-	       "SELECT (SELECT t.priority FROM ferry.task t WHERE t.state = 'queued' AND t.priority < l.priority "
-	       "ORDER BY t.priority DESC LIMIT 1) FROM level l WHERE l.priority IS NOT NULL) "
+	.sql = "WITH RECURSIVE level(rank) AS ("
+	       "(SELECT ~t.priority FROM ferry.task t WHERE t.state = 'queued' ORDER BY ~t.priority LIMIT 1) UNION ALL "
+	       "SELECT (SELECT ~t.priority FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority > l.rank "
+	       "ORDER BY ~t.priority LIMIT 1) FROM level l WHERE l.rank IS NOT NULL) "
 	       "SELECT ceil(extract(epoch FROM min(d.run_at) - clock_timestamp()) * 1000)::bigint FROM level l "
-	       "CROSS JOIN LATERAL (SELECT t.run_at FROM ferry.task t WHERE t.state = 'queued' AND t.priority = l.priority "
+	       "CROSS JOIN LATERAL (SELECT t.run_at FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority = l.rank "
 	       "AND t.run_at > now() ORDER BY t.run_at LIMIT 1) d",
-};
-
-static const struct db_stmt stmt_lost = {
-	.name = "lost_claims",
-	.nparams = 2,
-	.sql = "SELECT h.id, h.claim FROM unnest($1::bigint[], $2::bigint[]) AS h(id, claim) WHERE NOT EXISTS ("
-	       "SELECT FROM ferry.task t WHERE t.id = h.id AND t.claim = h.claim AND t.state = 'running')",
 };
 
 static void
@@ -82,24 +95,49 @@ unreserve(struct master *m)
 		slot->reserved = false;
 }
 
+/* The slot may have died, or been told to end, since we asked. */
+static bool
+may_take(const struct slot *slot)
+{
+	return slot->state == SLOT_IDLE && slot->reserved && !slot->killed && slot->channel != -1 && !slot->retiring;
+}
+
+/* To the slot that it was claimed for, else to whoever is free next; stock.c gives it back where nobody may have it. */
 static void
 take_row(struct master *m, const PGresult *res, int row)
 {
-	struct task task;
+	struct task *task = malloc(sizeof(*task));
 	struct slot *slot;
-	int number = claim_read_task(res, row, &task);
+	int number;
 
+	if (task == NULL)
+		fatal(71, "out of memory"); /* EX_OSERR: the lease brings the task back */
+	number = claim_read_task(res, row, task);
 	slot = number >= 1 && number <= CONFIG_WORKERS_MAX ? &m->pool.slots[number - 1] : NULL;
-	/* It may have died, our lease may have lapsed, or we may have been told to stop, since we asked. */
-	if (slot == NULL || !slot->reserved || slot->state != SLOT_IDLE || slot->killed || slot->channel == -1 ||
-	    slot->retiring || m->queue.claim_node != m->queue.node || master_is_ending(m)) {
-		log_debug("task %" PRId64 ": worker %d cannot take it any more; requeued", task.id, number);
-		settle_release(m, task.id, task.claim);
-		m->queue.claim_wanted = true;
+	if (slot == NULL || !may_take(slot) || master_is_ending(m)) {
+		stock_put(m, task);
 		return;
 	}
 	slot->reserved = false;
-	dispatch_task(m, slot, &task);
+	dispatch_task(m, slot, task);
+}
+
+/* Whoever is idle gets what is in stock. */
+static void
+hand_out(struct master *m)
+{
+	struct slot *slot;
+	struct task *task;
+
+	if (master_is_ending(m) || results_are_full(m))
+		return;
+	POOL_FOREACH (slot, m) {
+		if (!pool_is_available(m, slot))
+			continue;
+		if ((task = stock_take(m)) == NULL)
+			return;
+		dispatch_task(m, slot, task);
+	}
 }
 
 static void
@@ -116,16 +154,45 @@ next_due(void *arg, enum db_status status, PGresult *res)
 }
 
 static void
+ask_due(struct master *m)
+{
+	if (m->queue.asking_due || master_is_ending(m))
+		return;
+	m->queue.asking_due = true;
+	db_submit(m->db, &stmt_next_due, NULL, DB_ONCE, next_due, m);
+}
+
+/* When the next claim is to be, and from where. */
+static void
+plan_next(struct master *m, int rows)
+{
+	struct queue *q = &m->queue;
+	int64_t now = clock_ms(), took = now - q->claim_at;
+	bool enough = rows >= q->claim_wish;
+
+	/* the one after it walks what lies between what came in front and the old place */
+	if (q->claim_from_start || q->claim_after_start)
+		q->start_over_at = now + START_OVER_SHARE * took;
+	if (enough && q->claim_from_start && took * START_OVER_SHARE < START_OVER_MS)
+		q->start_over_at = now + START_OVER_MS;
+	q->claim_after_start = q->claim_from_start;
+	q->claim_again_at = 0;
+	if (enough)
+		q->claim_wanted = true;
+	else if (!q->claim_from_start)
+		q->claim_again_at = q->start_over_at > now ? q->start_over_at : now;
+	else
+		ask_due(m);
+}
+
+static void
 claimed(void *arg, enum db_status status, PGresult *res)
 {
 	struct master *m = arg;
 	struct queue *q = &m->queue;
-	int i, rows = 0, wanted = 0;
-	struct slot *slot;
+	int i, rows = status == DB_OK ? PQntuples(res) : 0;
 
 	q->claiming = false;
-	POOL_FOREACH (slot, m)
-		wanted += slot->reserved;
 	if (status == DB_ERROR) {
 		queue_log_error(m, "claiming tasks", res);
 		q->claim_not_before = clock_ms() + RETRY_MS;
@@ -133,18 +200,16 @@ claimed(void *arg, enum db_status status, PGresult *res)
 	}
 	if (status == DB_OK) {
 		q->error_logged = false;
-		rows = PQntuples(res);
 		for (i = 0; i < rows; i++)
 			take_row(m, res, i);
+		claim_read_place(res, &q->place);
+		plan_next(m, rows);
 	}
+	if (q->claim_node != q->node)
+		stock_release(m); /* our lease has lapsed since we asked */
 	unreserve(m);
+	hand_out(m);
 	q->poll_at = clock_ms() + m->conf->poll_ms;
-	if (rows > 0 && rows >= wanted)
-		q->claim_wanted = true;
-	else if (status == DB_OK && !q->asking_due && !master_is_ending(m)) {
-		q->asking_due = true;
-		db_submit(m->db, &stmt_next_due, NULL, DB_ONCE, next_due, m);
-	}
 	recover_claim_answered(m);
 }
 
@@ -166,31 +231,44 @@ reserve(struct master *m, struct sqlarray *slots)
 }
 
 static void
-submit_claim(struct master *m)
+submit_claim(struct master *m, int ahead)
 {
+	struct queue *q = &m->queue;
 	struct sqlarray slots, queues, stores;
-	const char *shunned[CONFIG_STORES_MAX];
+	const char *shunned[CONFIG_STORES_MAX], *limited_params[5], *params[7];
 	char node[24], count[16];
-	const char *params[5] = { node, NULL, NULL, count, NULL };
 	int i, nshunned = limits_throttled(m, shunned);
 	bool limited = nshunned > 0 || quota_limits_claims(m);
+	const struct place *from;
 
 	sqlarray_init(&slots);
 	sqlarray_init(&queues);
 	sqlarray_init(&stores);
-	snprintf(node, sizeof(node), "%" PRId64, m->queue.node);
-	snprintf(count, sizeof(count), "%d", reserve(m, &slots));
+	q->claim_at = clock_ms();
+	q->claim_wish = reserve(m, &slots) + ahead;
+	q->claim_from_start = limited || q->place.id[0] == '\0' || q->start_over_at <= q->claim_at;
+	from = q->claim_from_start ? &start : &q->place;
+	snprintf(node, sizeof(node), "%" PRId64, q->node);
+	snprintf(count, sizeof(count), "%d", q->claim_wish);
 	for (i = 0; i < m->conf->nqueues; i++)
 		sqlarray_add_str(&queues, m->conf->queues[i]);
 	for (i = 0; i < nshunned; i++)
 		sqlarray_add_str(&stores, shunned[i]);
-	params[1] = sqlarray_finish(&slots);
-	params[2] = sqlarray_finish(&queues);
-	params[4] = sqlarray_finish(&stores);
-	m->queue.claiming = true;
-	m->queue.claim_node = m->queue.node;
-	m->queue.claim_wanted = false;
-	db_submit(m->db, limited ? &stmt_claim_limited : &stmt_claim, params, DB_ONCE, claimed, m);
+	params[0] = limited_params[0] = node;
+	params[1] = limited_params[1] = sqlarray_finish(&slots);
+	params[2] = limited_params[2] = sqlarray_finish(&queues);
+	params[3] = limited_params[3] = count;
+	limited_params[4] = sqlarray_finish(&stores);
+	params[4] = from->rank;
+	params[5] = from->run_at;
+	params[6] = from->id;
+	q->claiming = true;
+	q->claim_node = q->node;
+	q->claim_wanted = false;
+	if (limited)
+		db_submit(m->db, &stmt_claim_limited, limited_params, DB_ONCE, claimed, m);
+	else
+		db_submit(m->db, &stmt_claim, params, DB_ONCE, claimed, m);
 	sqlarray_release(&stores);
 	sqlarray_release(&queues);
 	sqlarray_release(&slots);
@@ -200,59 +278,16 @@ static void
 claim(struct master *m)
 {
 	const struct slot *slot;
+	int ahead = stock_wish(m);
 
+	if (results_are_full(m))
+		return; /* the database does not keep up, or is away */
 	POOL_FOREACH (slot, m)
-		if (pool_is_available(m, slot)) {
-			submit_claim(m);
+		if (pool_is_available(m, slot) || ahead > 0) {
+			submit_claim(m, ahead);
 			return;
 		}
 	/* the next one to become idle asks */
-}
-
-static void
-checked(void *arg, enum db_status status, PGresult *res)
-{
-	struct master *m = arg;
-	struct slot *slot;
-	int64_t id, number;
-	int i;
-
-	m->queue.checking = false;
-	if (status != DB_OK)
-		return;
-	for (i = 0; i < PQntuples(res); i++) {
-		id = strtoll(PQgetvalue(res, i, 0), NULL, 10);
-		number = strtoll(PQgetvalue(res, i, 1), NULL, 10);
-		POOL_FOREACH (slot, m)
-			if (slot->task != NULL && slot->task->id == id && slot->task->claim == number)
-				dispatch_cancel(slot);
-	}
-}
-
-static void
-check(struct master *m)
-{
-	struct sqlarray ids, claims;
-	const struct slot *slot;
-	const char *params[2];
-
-	m->queue.check_again = false;
-	sqlarray_init(&ids);
-	sqlarray_init(&claims);
-	POOL_FOREACH (slot, m)
-		if (slot->task != NULL && !slot->cancelled) {
-			sqlarray_add_int(&ids, slot->task->id);
-			sqlarray_add_int(&claims, slot->task->claim);
-		}
-	m->queue.check_at = ids.n > 0 ? clock_ms() + CLAIM_CHECK_MS : 0;
-	params[0] = sqlarray_finish(&ids);
-	params[1] = sqlarray_finish(&claims);
-	if (ids.n > 0) {
-		m->queue.checking = true;
-		db_submit(m->db, &stmt_lost, params, DB_ONCE, checked, m);
-	}
-	sqlarray_release(&claims);
-	sqlarray_release(&ids);
 }
 
 static void
@@ -276,8 +311,7 @@ claim_run(struct master *m)
 
 	if (q->link != LINK_READY || m->phase > PHASE_DRAINING)
 		return;
-	if (!q->checking && (q->check_again || (q->check_at != 0 && q->check_at <= now)))
-		check(m);
+	stale_run(m);
 	if (master_is_ending(m))
 		return;
 	if (q->reap_at == 0)
@@ -293,6 +327,11 @@ claim_run(struct master *m)
 	}
 	if (limits_run(m))
 		q->claim_wanted = true;
+	if (q->claim_again_at != 0 && q->claim_again_at <= now) {
+		q->claim_again_at = 0;
+		q->claim_wanted = true;
+	}
+	hand_out(m);
 	if (q->claim_wanted && !q->claiming && q->claim_not_before <= now)
 		claim(m);
 }
@@ -306,10 +345,11 @@ claim_deadline(const struct master *m)
 
 	if (q->link != LINK_READY || m->phase > PHASE_DRAINING)
 		return 0;
-	at = q->checking ? 0 : q->check_at;
+	at = stale_deadline(m);
 	if (master_is_ending(m))
 		return at;
 	at = clock_earlier(clock_earlier(at, limits_deadline(m)), clock_earlier(q->poll_at, q->due_at));
+	at = clock_earlier(at, q->claim_again_at);
 	if (q->claim_wanted && !q->claiming && q->claim_not_before > clock_ms())
 		at = clock_earlier(at, q->claim_not_before);
 	/* Overdue, it waits for a worker to become idle, not for the clock. */

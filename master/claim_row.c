@@ -51,3 +51,15 @@ claim_read_task(const PGresult *res, int row, struct task *task)
 	text(task->queue, sizeof(task->queue), res, row, CLAIM_QUEUE);
 	return (int)integer(res, row, CLAIM_SLOT);
 }
+
+void
+claim_read_place(const PGresult *res, struct place *place)
+{
+	int last = PQntuples(res) - 1;
+
+	if (last < 0)
+		return;
+	text(place->rank, sizeof(place->rank), res, last, CLAIM_RANK);
+	text(place->run_at, sizeof(place->run_at), res, last, CLAIM_RUN_AT);
+	text(place->id, sizeof(place->id), res, last, CLAIM_ID);
+}

@@ -7,6 +7,7 @@
 #include <libpq-fe.h>
 
 #include "common/task.h"
+#include "master/ferryd.h"
 
 /* The claim statement's columns, in its order. */
 enum claim_column {
@@ -26,10 +27,15 @@ enum claim_column {
 	CLAIM_STORAGE_CLASS,
 	CLAIM_METADATA,
 	CLAIM_QUEUE,
+	CLAIM_RANK, /* with the next, its place in the order of claims */
+	CLAIM_RUN_AT,
 	CLAIM_COLUMNS,
 };
 
-/* Returns the number of the slot that it was claimed for. */
+/* Returns the number of the slot that it was claimed for, 0 if for none. */
 int claim_read_task(const PGresult *res, int row, struct task *task);
+
+/* The place of the row that comes last in the order of claims; leaves place alone if there is none. */
+void claim_read_place(const PGresult *res, struct place *place);
 
 #endif

@@ -17,20 +17,19 @@
 #include "master/pool.h"
 #include "master/post.h"
 #include "master/quota.h"
+#include "master/results.h"
 #include "master/shares.h"
+#include "master/stock.h"
 
 #define BATCH 32		/* messages of one worker before the others' turn */
 #define END_AFTER_EOF_MS 5000	/* a worker without a channel has so long to end */
 
 void
-dispatch_task(struct master *m, struct slot *slot, const struct task *task)
+dispatch_task(struct master *m, struct slot *slot, struct task *task)
 {
-	struct msg msg = { .type = MSG_TASK };
+	static struct msg msg = { .type = MSG_TASK }; /* large, and sent often */
 
-	slot->task = malloc(sizeof(*slot->task));
-	if (slot->task == NULL)
-		fatal(71, "out of memory"); /* EX_OSERR: the lease brings the task back */
-	*slot->task = *task;
+	slot->task = task;
 	slot->state = SLOT_BUSY;
 	slot->ntasks++;
 	slot->cancelled = false;
@@ -121,7 +120,11 @@ on_result(struct master *m, struct slot *slot, const struct msg_result *result)
 	if (result->error_class == CLASS_THROTTLED)
 		limits_throttle(m, result->throttled_store);
 	pool_praise(slot);
-	quota_leave(m, slot);
+	stock_note_end(m);
+	if (result->result == TASK_DONE || result->result == TASK_SKIPPED)
+		results_add(m, slot, result);
+	else
+		quota_leave(m, slot);
 	pool_drop_task(slot);
 	shares_divide(m);
 }

@@ -6,8 +6,8 @@
 
 #include "master/ferryd.h"
 
-/* Gives the task, which is copied, to an idle worker. */
-void dispatch_task(struct master *m, struct slot *slot, const struct task *task);
+/* Gives the task, from the heap and the slot's from now on, to an idle worker. */
+void dispatch_task(struct master *m, struct slot *slot, struct task *task);
 
 /* Tells the worker that its task is cancelled, or no longer ours. */
 void dispatch_cancel(struct slot *slot);

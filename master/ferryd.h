@@ -91,7 +91,14 @@ struct pool {
 /* How far the conversation with the database has come on this connection. */
 enum link { LINK_DOWN, LINK_SCHEMA, LINK_NODE, LINK_READY };
 
-/* queue.c: the node; claim.c: the rest. */
+/* A place in the order of claims, as the database writes it. */
+struct place {
+	char rank[16];
+	char run_at[64];
+	char id[24];
+};
+
+/* queue.c: the node; stale.c: check*; claim.c: the rest. */
 struct queue {
 	enum link link;
 	int64_t node; /* id of our row, 0: none */
@@ -113,10 +120,46 @@ struct queue {
 	bool checking;
 	bool check_again;
 	int64_t claim_not_before;
+	int64_t claim_at; /* when the claim under way was submitted */
+	bool claim_from_start;
+	bool claim_after_start; /* the one before it was from the start */
+	int claim_wish; /* rows */
+	struct place place; /* where the last claim ended */
+	int64_t start_over_at; /* no claim from the start before that */
+	int64_t claim_again_at; /* the last one from place was not enough: from the start then; 0: no */
 	int64_t poll_at;
 	int64_t due_at;
 	int64_t check_at;
 	int64_t reap_at;
+};
+
+/* stock.c: tasks claimed ahead. */
+struct stocked;
+TAILQ_HEAD(stocked_list, stocked);
+struct stock {
+	struct stocked_list held; /* oldest first */
+	int n;
+	int64_t window_at; /* tasks that ended since then, and in the stretch before */
+	int ended;
+	int ended_before;
+};
+
+/* oldest.c: the transaction that holds up vacuums. */
+struct oldest {
+	bool asking;
+	bool refused; /* we have not the right to know */
+	bool told;
+	int64_t look_at;
+	int64_t since; /* first seen */
+	char key[256];
+};
+
+/* prune.c */
+struct prune {
+	bool asking;
+	int64_t at;
+	int64_t asked_at;
+	int64_t deleted; /* in this round of batches */
 };
 
 /* A store that asked us to slow down gets no new tasks until then. */
@@ -150,6 +193,18 @@ struct quotas {
 struct death;
 TAILQ_HEAD(deaths, death);
 
+/* results.c: tasks that are done and not yet settled. */
+struct result;
+TAILQ_HEAD(result_list, result);
+struct results {
+	struct result_list waiting;
+	struct result_list sent; /* what the statement under way is about */
+	bool sending;
+	int n; /* in both */
+	int batch; /* rows that the next statement may have */
+	int64_t retry_at; /* after a refusal; 0: none */
+};
+
 struct master {
 	struct config *conf;
 	uint64_t conf_generation; /* rises when workers have to be replaced */
@@ -169,6 +224,10 @@ struct master {
 	struct queue queue;
 	struct pool pool;
 	struct deaths deaths; /* reap.c: settled in the database, or waiting for it */
+	struct results results;
+	struct stock stock;
+	struct oldest oldest;
+	struct prune prune;
 	struct throttle throttles[CONFIG_STORES_MAX];
 	struct quotas quotas;
 };

@@ -15,6 +15,7 @@
 #include "master/pool.h"
 #include "master/post.h"
 #include "master/recover.h"
+#include "master/results.h"
 
 #define LEAVE_MS 1000 /* for the last statements */
 
@@ -67,6 +68,8 @@ life_stop(struct master *m)
 		if (m->phase == PHASE_STOPPING)
 			log_warn("stopping at once");
 		kill_all(m);
+		if (m->phase == PHASE_LEAVING)
+			m->phase_deadline = clock_earlier(m->phase_deadline, clock_ms() + LEAVE_MS);
 		return;
 	}
 	m->phase = PHASE_STOPPING;
@@ -104,20 +107,36 @@ is_late(const struct master *m)
 	return m->phase_deadline != 0 && m->phase_deadline <= clock_ms();
 }
 
-/* Deaths are settled by statements before the last one; all of them wait for the database no longer than LEAVE_MS. */
+/*
+ * Deaths and results are settled by statements before the last one, which would give back what is not.  They wait for the
+ * database no longer than LEAVE_MS; results as long as the grace lasts, since with them goes what has been carried.
+ */
 static void
 leave(struct master *m)
 {
-	if (m->queue.node == 0 && TAILQ_EMPTY(&m->deaths))
+	if (m->queue.node == 0 && TAILQ_EMPTY(&m->deaths) && results_count(m) == 0)
 		m->phase = PHASE_GONE;
-	else if (!m->queue.leaving)
+	else if (!m->queue.leaving && results_count(m) == 0)
 		m->queue.leaving = recover_leave(m);
 	if (m->queue.left)
 		m->phase = PHASE_GONE;
 	if (m->phase == PHASE_LEAVING && is_late(m)) {
+		if (results_count(m) > 0)
+			log_warn("%d tasks are done whose rows could not be settled", results_count(m));
 		log_warn("the database is away: what this node still has returns to the queue with its lease");
 		m->phase = PHASE_GONE;
 	}
+}
+
+static void
+begin_to_leave(struct master *m)
+{
+	int64_t grace_ends = m->phase == PHASE_STOPPING ? m->phase_deadline : clock_ms() + m->conf->worker.grace_ms;
+
+	m->phase = PHASE_LEAVING;
+	m->phase_deadline = clock_ms() + LEAVE_MS;
+	if (results_count(m) > 0 && m->phase_deadline < grace_ends)
+		m->phase_deadline = grace_ends;
 }
 
 void
@@ -128,10 +147,8 @@ life_run(struct master *m)
 		log_warn("%d workers have not handed back in time: killed", pool_count_live(m));
 		kill_all(m);
 	}
-	if ((m->phase == PHASE_DRAINING || m->phase == PHASE_STOPPING) && pool_count_live(m) == 0) {
-		m->phase = PHASE_LEAVING;
-		m->phase_deadline = clock_ms() + LEAVE_MS;
-	}
+	if ((m->phase == PHASE_DRAINING || m->phase == PHASE_STOPPING) && pool_count_live(m) == 0)
+		begin_to_leave(m);
 	if (m->phase == PHASE_LEAVING)
 		leave(m);
 }

@@ -17,15 +17,19 @@
 #include "master/life.h"
 #include "master/limits.h"
 #include "master/notify.h"
+#include "master/oldest.h"
 #include "master/pool.h"
 #include "master/post.h"
+#include "master/prune.h"
 #include "master/queue.h"
 #include "master/quota.h"
 #include "master/reap.h"
 #include "master/reload.h"
+#include "master/results.h"
 #include "master/settle.h"
 #include "master/shares.h"
 #include "master/signals.h"
+#include "master/stock.h"
 #include "master/title.h"
 
 #define FDS_MAX (2 + 2 * CONFIG_WORKERS_MAX)
@@ -98,6 +102,8 @@ next_deadline(const struct master *m)
 	at = clock_earlier(at, clock_earlier(queue_deadline(m), claim_deadline(m)));
 	at = clock_earlier(at, clock_earlier(quota_deadline(m), shares_deadline(m)));
 	at = clock_earlier(at, clock_earlier(settle_deadline(m), life_deadline(m)));
+	at = clock_earlier(at, clock_earlier(oldest_deadline(m), prune_deadline(m)));
+	at = clock_earlier(at, clock_earlier(results_deadline(m), stock_deadline(m)));
 	return clock_earlier(at, clock_earlier(cap_deadline(m->cap), notify_deadline()));
 }
 
@@ -111,6 +117,10 @@ run_modules(struct master *m)
 	shares_run(m);
 	claim_run(m);
 	settle_run(m);
+	results_run(m);
+	stock_run(m);
+	oldest_run(m);
+	prune_run(m);
 	life_run(m);
 	cap_run(m->cap);
 	notify_run();

@@ -22,9 +22,11 @@
 #include "master/notify.h"
 #include "master/pool.h"
 #include "master/queue.h"
+#include "master/results.h"
 #include "master/settle.h"
 #include "master/signals.h"
 #include "master/spawn.h"
+#include "master/stock.h"
 
 #define DEFAULT_FILE FERRY_SYSCONFDIR "/ferryd.conf"
 
@@ -209,6 +211,8 @@ open_resources(struct master *m)
 static void
 close_resources(struct master *m, struct pidfh *pidfile)
 {
+	stock_discard(m);
+	results_discard(m);
 	settle_discard(m);
 	queue_close(m);
 	notify_close();

@@ -18,6 +18,8 @@
 #include "master/pool.h"
 #include "master/quota.h"
 #include "master/recover.h"
+#include "master/results.h"
+#include "master/stock.h"
 
 #define DEFAULT_PIDFILE "/run/ferryd/ferryd.pid"
 #define SCHEMA_RETRY_MS 5000
@@ -155,6 +157,7 @@ lapsed(struct master *m)
 	log_warn("the lease of node %" PRId64 " has lapsed: its tasks are with other nodes", m->queue.node);
 	POOL_FOREACH (slot, m)
 		dispatch_cancel(slot);
+	stock_release(m);
 	m->queue.node = 0;
 	register_node(m);
 }
@@ -290,6 +293,8 @@ queue_open(struct master *m)
 	struct db_events events = { .up = on_up, .down = on_down, .notify = on_notify, .arg = m };
 
 	TAILQ_INIT(&m->deaths);
+	results_init(m);
+	stock_init(m);
 	set_node_name(m);
 	m->db = db_new(m->conf->worker.database, "ferryd", &events);
 	db_run(m->db);

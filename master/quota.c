@@ -223,15 +223,20 @@ quota_forget(struct master *m)
 }
 
 void
+quota_made_room(struct master *m)
+{
+	if (m->queue.link == LINK_READY)
+		db_submit(m->db, &stmt_leave, NULL, DB_ONCE, NULL, NULL);
+}
+
+void
 quota_leave(struct master *m, const struct slot *slot)
 {
 	int i;
 
-	if (m->queue.link != LINK_READY)
-		return;
 	for (i = 0; i < SLOT_USES; i++)
 		if (quota_find(m, slot, i) != NULL) {
-			db_submit(m->db, &stmt_leave, NULL, DB_ONCE, NULL, NULL);
+			quota_made_room(m);
 			return;
 		}
 }

@@ -26,8 +26,9 @@ bool quota_limits_claims(const struct master *m);
 /* The limit that holds on the slot's use number i (enum slot_use_of), or NULL.  rate is that of our own configuration where it is less. */
 const struct quota *quota_find(const struct master *m, const struct slot *slot, int i);
 
-/* The slot's task is over: nodes that wait for room under a limit should know. */
+/* The slot's task is over, and so its row says: nodes that wait for room under a limit should know.  Or: some task's is. */
 void quota_leave(struct master *m, const struct slot *slot);
+void quota_made_room(struct master *m);
 
 /* Asks if it is time to. */
 void quota_run(struct master *m);

@@ -10,8 +10,10 @@
 #include "master/claim.h"
 #include "master/pool.h"
 #include "master/queue.h"
+#include "master/results.h"
 #include "master/settle.h"
 #include "master/sqlarray.h"
+#include "master/stock.h"
 
 /*
  * Nodes that have not renewed for a lease are gone, unless it was the database that was away; their tasks, and those of
@@ -62,7 +64,7 @@ reconciled(void *arg, enum db_status status, PGresult *res)
 		claim_wake(m);
 }
 
-/* What workers have, and what dead ones had whose death is not written yet, is not lost. */
+/* What workers have, and what they or dead ones had whose end is not written yet, is not lost. */
 static void
 reconcile(struct master *m)
 {
@@ -84,6 +86,8 @@ reconcile(struct master *m)
 		sqlarray_add_int(&ids, death->task);
 		sqlarray_add_int(&claims, death->claim);
 	}
+	results_list(m, &ids, &claims);
+	stock_list(m, &ids, &claims, NULL);
 	params[1] = sqlarray_finish(&ids);
 	params[2] = sqlarray_finish(&claims);
 	db_submit(m->db, &stmt_reconcile, params, DB_ONCE, reconciled, m);

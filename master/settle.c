@@ -47,13 +47,6 @@ static const struct db_stmt stmt_settle = {
 	       "AND t.error = $6 AND t.error_class = $3 AND NOT EXISTS (SELECT FROM settled)",
 };
 
-static const struct db_stmt stmt_release = {
-	.name = "release_claim",
-	.nparams = 2,
-	.sql = "UPDATE ferry.task SET state = 'queued', node = NULL, worker = NULL "
-	       "WHERE id = $1::bigint AND claim = $2::bigint AND state = 'running' RETURNING pg_notify('ferry_task', '')",
-};
-
 static const char *const kind_names[] = {
 	[DEATH_CRASH] = "crash",
 	[DEATH_MEMORY] = "out_of_memory",
@@ -207,17 +200,6 @@ settle_death(struct master *m, struct death *death)
 		log_death(death, LOG_WARNING, sentence);
 	}
 	submit(m, death);
-}
-
-void
-settle_release(struct master *m, int64_t task, int64_t claim)
-{
-	char id[24], number[24];
-	const char *params[] = { id, number };
-
-	snprintf(id, sizeof(id), "%" PRId64, task);
-	snprintf(number, sizeof(number), "%" PRId64, claim);
-	db_submit(m->db, &stmt_release, params, DB_REPEAT, NULL, NULL);
 }
 
 int64_t

@@ -1,6 +1,6 @@
 /*
- * Tasks whose worker died: counted, put back or failed, and told in one line of the log.  Workers that live settle their
- * own.
+ * Tasks whose worker died: counted, put back or failed, and told in one line of the log.  Workers that live settle
+ * what has failed themselves; what is done is results.h's.
  */
 #ifndef MASTER_SETTLE_H
 #define MASTER_SETTLE_H
@@ -37,9 +37,6 @@ struct death {
 
 /* Takes the death over: settles it now, or when the database is back. */
 void settle_death(struct master *m, struct death *death);
-
-/* Puts a task back that was claimed but that no worker got. */
-void settle_release(struct master *m, int64_t task, int64_t claim);
 
 /* Deaths that the database refused to take are tried again. */
 int64_t settle_deadline(const struct master *m);

@@ -34,6 +34,20 @@ sqlarray_add_int(struct sqlarray *a, int64_t value)
 }
 
 void
+sqlarray_add_uint(struct sqlarray *a, uint64_t value)
+{
+	separate(a);
+	fprintf(a->out, "%" PRIu64, value);
+}
+
+void
+sqlarray_add_null(struct sqlarray *a)
+{
+	separate(a);
+	fputs("NULL", a->out);
+}
+
+void
 sqlarray_add_str(struct sqlarray *a, const char *value)
 {
 	separate(a);

@@ -1,5 +1,5 @@
 /*
- * The statements that end a claim.
+ * The statements that end a claim.  What is done the master settles; only a worker that has lost its master does it here.
  *
  * The answer to one of them can be lost after it took effect; sent again it finds the row no longer running.  So each
  * also says yes to a row that carries our claim and is what it would have made of it.

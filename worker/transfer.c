@@ -111,35 +111,6 @@ transfer_steps(struct transfer *t)
 }
 
 static void
-transfer_log_done(const struct transfer *t, int64_t elapsed, int64_t peak)
-{
-	struct log_line line;
-	char rate[32], crc[32];
-
-	log_begin(&line, LOG_INFO, "task %" PRId64 " %s", t->task->id, t->skipped ? "skipped: destination exists" : "done");
-	log_int(&line, "task", t->task->id);
-	if (!t->skipped) {
-		log_int(&line, "bytes", t->size);
-		log_int(&line, "ms", elapsed);
-		units_format_size(rate, sizeof(rate), elapsed > 0 ? t->size * 1000 / elapsed : t->size);
-		strlcat(rate, "/s", sizeof(rate));
-		log_str(&line, "rate", rate);
-		snprintf(crc, sizeof(crc), "%" PRIu64, t->crc64);
-		if (transfer_knows_crc64(t))
-			log_str(&line, "crc64", crc);
-		if (t->copying)
-			log_str(&line, "copied_by", "store");
-	}
-	log_str(&line, "verified_by", t->verified_by);
-	if (t->streams_most > 0)
-		log_int(&line, "streams", t->streams_most);
-	if (t->resumed > 0)
-		log_int(&line, "resumed", t->resumed);
-	log_int(&line, "peak_memory", peak);
-	log_end(&line);
-}
-
-static void
 transfer_log_failed(const struct transfer *t, const char *next)
 {
 	struct log_line line;
@@ -221,20 +192,43 @@ transfer_failed(struct transfer *t, int64_t peak)
 	return transfer_settled(t, checkpoint_settle_failed(t, peak), TASK_FAILED);
 }
 
+/* What is done the master settles, many rows at once; if that is gone, nobody else would. */
+static enum task_result
+transfer_done(struct transfer *t, int64_t peak)
+{
+	enum task_result result = t->skipped ? TASK_SKIPPED : TASK_DONE;
+	enum checkpoint_owner owner;
+
+	if (!t->w->eof)
+		return result;
+	owner = checkpoint_settle_done(t, peak);
+	if (owner == OWNER_US)
+		log_info("task %" PRId64 " done, and settled without the master", t->task->id);
+	return transfer_settled(t, owner, result);
+}
+
 static enum task_result
 transfer_end(struct transfer *t, int rc, int64_t peak)
 {
-	enum checkpoint_owner owner;
-
-	if (rc == 0) {
-		owner = checkpoint_settle_done(t, peak);
-		if (owner == OWNER_US)
-			transfer_log_done(t, clock_ms() - t->started_at, peak);
-		return transfer_settled(t, owner, t->skipped ? TASK_SKIPPED : TASK_DONE);
-	}
+	if (rc == 0)
+		return transfer_done(t, peak);
 	if (t->failure.class != CLASS_NONE && !worker_interrupted(t->w))
 		return transfer_failed(t, peak);
 	return transfer_interrupted(t);
+}
+
+static void
+transfer_evidence(const struct transfer *t, struct msg_result *result)
+{
+	result->bytes = t->skipped ? 0 : t->size;
+	result->bytes_total = t->size;
+	result->has_crc64 = transfer_knows_crc64(t);
+	result->crc64 = t->crc64;
+	result->copied = t->copying;
+	result->resumed = t->resumed;
+	result->streams = t->streams_most;
+	strlcpy(result->etag, t->etag, sizeof(result->etag));
+	strlcpy(result->verified_by, t->verified_by != NULL ? t->verified_by : "none", sizeof(result->verified_by));
 }
 
 void
@@ -262,7 +256,9 @@ transfer_run(struct worker *w, struct msg_result *result)
 	result->claim = t->task->claim;
 	result->result = (int)transfer_end(t, rc, peak);
 	result->error_class = (int)t->failure.class;
-	result->bytes = rc == 0 && !t->skipped ? t->size : t->bytes_done;
+	result->bytes = t->bytes_done;
+	if (rc == 0)
+		transfer_evidence(t, result);
 	result->peak_memory = peak;
 	result->elapsed_ms = clock_ms() - t->started_at;
 	strlcpy(result->error, t->failure.text, sizeof(result->error));

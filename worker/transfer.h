@@ -113,7 +113,7 @@ struct transfer {
 	const char *verified_by;
 };
 
-/* Carries w->task to its end and settles it.  Fills in what the master is told. */
+/* Carries w->task to its end, and settles it unless it is done.  Fills in what the master is told, to settle that. */
 void transfer_run(struct worker *w, struct msg_result *result);
 
 void transfer_log_start(const struct transfer *t);

@@ -164,7 +164,7 @@ def matrix(ferryd, db, ceph, cos, tmp_base):
 def test_worker_killed_at_every_point(matrix, kind):
     points = matrix.record(kind)
     names = {name.split("#")[0] for name, _ in points}
-    assert {"worker upload_begin", "worker part_done", "worker upload_intend", "worker task_done"} <= names
+    assert {"worker upload_begin", "worker part_done", "worker upload_intend"} <= names
     if kind != "file":
         assert {"dest Initiate", "dest Part 1", "dest Part 3", "dest Complete", "dest HEAD"} <= names
     matrix.each(kind, sample(points, 7), matrix.kill_worker)
@@ -187,7 +187,7 @@ def test_connection_cut_at_every_point(matrix, kind):
 def test_own_object_is_not_taken_for_anothers(matrix, kind, if_exists):
     """The object is there, and the word of it was lost: with the next claim it must not be in its own way."""
     points = matrix.record(kind, 4096, if_exists=if_exists)
-    last = [p for p in points if p[0].startswith(("dest PUT", "worker task_done", "worker upload_intend"))]
+    last = [p for p in points if p[0].startswith(("dest PUT", "worker upload_intend"))]
     matrix.each(kind, sample(last, 2), matrix.kill_worker, size=4096, if_exists=if_exists)
     matrix.each(kind, sample(last, 2), lambda: None, size=4096, if_exists=if_exists)
 

@@ -43,18 +43,18 @@ static struct slot *
 carry(int number, const char *source, const char *destination)
 {
 	struct slot *slot = &m.pool.slots[number - 1];
-	static struct task task;
+	struct task *task = calloc(1, sizeof(*task));
 	int pair[2];
 
-	if (channel_pair(pair) == -1)
+	if (task == NULL || channel_pair(pair) == -1)
 		abort();
 	fcntl(pair[1], F_SETFL, O_NONBLOCK);
 	slot->channel = pair[0];
 	worker_ends[number] = pair[1];
 	slot->state = SLOT_IDLE;
-	snprintf(task.source, sizeof(task.source), "%s", source);
-	snprintf(task.destination, sizeof(task.destination), "%s", destination);
-	dispatch_task(&m, slot, &task);
+	snprintf(task->source, sizeof(task->source), "%s", source);
+	snprintf(task->destination, sizeof(task->destination), "%s", destination);
+	dispatch_task(&m, slot, task);
 	return slot;
 }
 

@@ -207,18 +207,29 @@ test_generation(void)
 	end_pool();
 }
 
+/* Whoever is given it owns it. */
+static struct task *
+new_task(void)
+{
+	struct task *task = calloc(1, sizeof(*task));
+
+	if (task == NULL)
+		abort();
+	*task = (struct task){ .id = 42, .claim = 7, .source = "a://b/c", .destination = "d://e/f" };
+	return task;
+}
+
 static void
 test_recycling(void)
 {
 	struct slot *slot;
-	struct task task = { .id = 42, .claim = 7, .source = "a://b/c", .destination = "d://e/f" };
 
 	new_pool(1);
 	slot = new_worker(1, SLOT_IDLE);
 	slot->max_tasks = 1;
 	pool_run(&m);
 	is_int(slot->state, SLOT_IDLE, "a worker with tasks left to it stays");
-	dispatch_task(&m, slot, &task);
+	dispatch_task(&m, slot, new_task());
 	pool_run(&m);
 	is_int(slot->state, SLOT_BUSY, "it carries its last one to the end");
 	pool_idle(&m, slot);
@@ -296,11 +307,10 @@ static void
 test_task_unreported(void)
 {
 	struct slot *slot;
-	struct task task = { .id = 42, .claim = 7, .source = "a://b/c", .destination = "d://e/f" };
 
 	new_pool(1);
 	slot = new_worker(1, SLOT_IDLE);
-	dispatch_task(&m, slot, &task);
+	dispatch_task(&m, slot, new_task());
 	is_int(told(1), MSG_TASK, "a task is handed over");
 	is_int(slot->state, SLOT_BUSY, "its worker is busy");
 	dispatch_cancel(slot);

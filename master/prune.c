@@ -1,0 +1,79 @@
+/*
+ * Owns the statement that deletes what is old.
+ */
+#include "master/prune.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/queue.h"
+
+#define FIRST_MS 2000
+#define EVERY_MS 60000
+#define BATCH 1000
+#define SHARE 10 /* it takes at most this part of the time */
+
+/* $1 milliseconds, $2 how many.  The oldest first, by the index alone. */
+static const struct db_stmt stmt_prune = {
+	.name = "prune_limits",
+	.nparams = 2,
+	.sql = "WITH gone AS (DELETE FROM ferry.task t WHERE t.state IN ('done', 'failed', 'cancelled') AND t.id = ANY (ARRAY("
+	       "SELECT e.id FROM ferry.task e WHERE e.state IN ('done', 'failed', 'cancelled') "
+	       "AND e.finished_at < now() - $1::bigint * interval '1 millisecond' "
+	       "AND NOT EXISTS (SELECT FROM ferry.upload u WHERE u.task = e.id) ORDER BY e.finished_at LIMIT $2::integer)) "
+	       "RETURNING t.id) SELECT count(*) FROM gone",
+};
+
+static void
+pruned(void *arg, enum db_status status, PGresult *res)
+{
+	struct master *m = arg;
+	struct prune *p = &m->prune;
+	int64_t now = clock_ms();
+	long n;
+
+	p->asking = false;
+	p->at = now + EVERY_MS;
+	if (status == DB_ERROR)
+		queue_log_error(m, "deleting old tasks", res);
+	if (status != DB_OK)
+		return;
+	n = strtol(PQgetvalue(res, 0, 0), NULL, 10);
+	p->deleted += n;
+	if (n == BATCH) { /* there will be more */
+		p->at = now + SHARE * (now - p->asked_at);
+		return;
+	}
+	if (p->deleted > 0)
+		log_info("%" PRId64 " tasks deleted that ended longer ago than retention says", p->deleted);
+	p->deleted = 0;
+}
+
+int64_t
+prune_deadline(const struct master *m)
+{
+	if (m->conf->retention_ms == 0 || m->queue.link != LINK_READY || m->phase != PHASE_RUNNING || m->prune.asking)
+		return 0;
+	return m->prune.at;
+}
+
+void
+prune_run(struct master *m)
+{
+	int64_t now = clock_ms(), at = prune_deadline(m);
+	char age[24], count[16];
+	const char *params[] = { age, count };
+
+	if (m->prune.at == 0)
+		m->prune.at = now + FIRST_MS;
+	if (at == 0 || at > now)
+		return;
+	m->prune.asking = true;
+	m->prune.asked_at = now;
+	snprintf(age, sizeof(age), "%" PRId64, m->conf->retention_ms);
+	snprintf(count, sizeof(count), "%d", BATCH);
+	db_submit(m->db, &stmt_prune, params, DB_ONCE, pruned, m);
+}
