@@ -104,8 +104,16 @@ struct config {
 #define WORKER_BASE_MEMORY (12 << 20)	/* code, libraries, TLS, XML, database handle */
 #define WORKER_RING_SIZE (1 << 20)	/* between a part's GET and its PUT */
 #define WORKER_RECV_BUFFER (512 << 10)	/* CURLOPT_BUFFERSIZE */
-#define WORKER_SEND_BUFFER (512 << 10)	/* CURLOPT_UPLOAD_BUFFERSIZE */
+#define WORKER_SEND_BUFFER (512 << 10)	/* CURLOPT_UPLOAD_BUFFERSIZE, where TLS is spoken */
 int64_t config_memory_needed(int streams);
+
+/*
+ * The first few pipes have a ring and a receive buffer of twice that size, if the cap holds them besides: fewer, larger pieces cost less
+ * where little is in flight, as on a fast link.
+ */
+#define WORKER_LARGE_PIPES 4
+#define WORKER_LARGE_EXTRA (WORKER_RING_SIZE + WORKER_RECV_BUFFER)
+int config_large_pipes(const struct config_worker *worker);
 
 /* Streams that a worker may come to have: those configured, or those that seven eighths of the cap hold, one at least. */
 int config_streams_most(const struct config_worker *worker);

@@ -16,18 +16,36 @@ config_memory_needed(int streams)
 	       (int64_t)streams * (WORKER_RING_SIZE + WORKER_RECV_BUFFER + WORKER_SEND_BUFFER);
 }
 
+/* What nobody has asked for does not use up the cap: TLS and the kernel have buffers too. */
+static int64_t
+memory_at_leisure(const struct config_worker *worker)
+{
+	return worker->memory - worker->memory / 8;
+}
+
 int
 config_streams_most(const struct config_worker *worker)
 {
-	/* what nobody has asked for does not use up the cap: TLS and the kernel have buffers too */
-	int64_t memory = worker->memory - worker->memory / 8;
+	int64_t memory = memory_at_leisure(worker);
 	int most = 1;
 
 	if (worker->streams > 0)
 		return worker->streams;
+	/* large pipes come first: a few of them do as well as more of the others */
+	if (config_memory_needed(2 * WORKER_LARGE_PIPES) + WORKER_LARGE_PIPES * WORKER_LARGE_EXTRA <= memory)
+		memory -= WORKER_LARGE_PIPES * WORKER_LARGE_EXTRA;
 	while (most < CONFIG_STREAMS_MAX && config_memory_needed(most + 1) <= memory)
 		most++;
 	return most;
+}
+
+int
+config_large_pipes(const struct config_worker *worker)
+{
+	int64_t spare = memory_at_leisure(worker) - config_memory_needed(config_streams_most(worker));
+	int64_t n = spare / WORKER_LARGE_EXTRA;
+
+	return n < 0 ? 0 : n < WORKER_LARGE_PIPES ? (int)n : WORKER_LARGE_PIPES;
 }
 
 int

@@ -39,6 +39,9 @@ typedef ssize_t http_on_read(struct http_request *r, char *buf, size_t max);
 /* Which handle a request wants, so that each keeps only the buffers that it uses. */
 enum http_role { HTTP_CONTROL, HTTP_READER, HTTP_WRITER, HTTP_ROLES };
 
+/* How large libcurl's buffers for bodies are, in config.h's measure. */
+enum http_buffers { BUFFERS_NORMAL, BUFFERS_LARGE, BUFFERS_SMALL };
+
 struct http_request {
 	/* set by the caller between http_prepare() and http_start() */
 	struct store *store;
@@ -48,7 +51,7 @@ struct http_request {
 	http_on_read *on_read; /* PUT, UPLOAD_PART */
 	const char *body;      /* COMPLETE; PUT, UPLOAD_PART instead of on_read: call.content_length bytes, sent with the head */
 	void *arg;
-	bool small_buffers;
+	enum http_buffers buffers;
 	bool direct;  /* a large body: on a connection without TLS the caller sends it with http_send(), past libcurl's buffer */
 	bool guarded; /* private addresses are refused */
 

@@ -127,8 +127,13 @@ http_is_once_only(const struct http_request *r)
 void
 http_easy_set(struct http_request *r, const struct config_worker *conf)
 {
-	long recv_buffer = r->small_buffers ? HTTP_SMALL_BUFFER : WORKER_RECV_BUFFER;
-	long send_buffer = r->direct ? HTTP_CONTROL_BUFFER : r->small_buffers ? HTTP_SMALL_BUFFER : WORKER_SEND_BUFFER;
+	static const long recv_buffers[] = {
+		[BUFFERS_NORMAL] = WORKER_RECV_BUFFER,
+		[BUFFERS_LARGE] = 2 * WORKER_RECV_BUFFER,
+		[BUFFERS_SMALL] = HTTP_SMALL_BUFFER,
+	};
+	long recv_buffer = recv_buffers[r->buffers];
+	long send_buffer = r->direct ? HTTP_CONTROL_BUFFER : r->buffers == BUFFERS_SMALL ? HTTP_SMALL_BUFFER : WORKER_SEND_BUFFER;
 	CURL *e = r->easy;
 
 	curl_easy_setopt(e, CURLOPT_PRIVATE, r);

@@ -103,8 +103,8 @@ opening_once(struct transfer *t)
 
 	failure_init(&t->failure);
 	o->reader = memory_alloc(sizeof(*o->reader));
-	ring_init(&o->ring, pipe_ring_size(t));
-	reader_init(o->reader, t->w, &t->source, &o->ring, t->task->frugal);
+	ring_init(&o->ring, pipe_ring_size(pipe_buffers(t, 0)));
+	reader_init(o->reader, t->w, &t->source, &o->ring, pipe_buffers(t, 0));
 	reader_open(o->reader, opening_range(t), now);
 	if (reader_run(o->reader, now, &wake, &t->failure) == -1)
 		return -1;

@@ -13,16 +13,30 @@
 
 #define PIPE_FRUGAL_RING (256 << 10)
 
-size_t
-pipe_ring_size(const struct transfer *t)
+enum http_buffers
+pipe_buffers(const struct transfer *t, int i)
 {
-	return t->task->frugal ? PIPE_FRUGAL_RING : WORKER_RING_SIZE;
+	if (t->task->frugal)
+		return BUFFERS_SMALL;
+	return i < config_large_pipes(&t->w->setup->config.worker) ? BUFFERS_LARGE : BUFFERS_NORMAL;
+}
+
+size_t
+pipe_ring_size(enum http_buffers buffers)
+{
+	static const size_t sizes[] = {
+		[BUFFERS_NORMAL] = WORKER_RING_SIZE,
+		[BUFFERS_LARGE] = 2 * WORKER_RING_SIZE,
+		[BUFFERS_SMALL] = PIPE_FRUGAL_RING,
+	};
+
+	return sizes[buffers];
 }
 
 void
 pipe_init(struct pipe *p, struct transfer *t)
 {
-	bool small = t->task->frugal;
+	enum http_buffers buffers = t->opening.reader != NULL ? t->opening.reader->buffers : pipe_buffers(t, t->npipes);
 
 	memset(p, 0, sizeof(*p));
 	p->t = t;
@@ -32,11 +46,11 @@ pipe_init(struct pipe *p, struct transfer *t)
 		p->reader->ring = &p->ring;
 		t->opening.reader = NULL;
 	} else {
-		ring_init(&p->ring, pipe_ring_size(t));
+		ring_init(&p->ring, pipe_ring_size(buffers));
 		p->reader = memory_alloc(sizeof(*p->reader));
-		reader_init(p->reader, t->w, &t->source, &p->ring, small);
+		reader_init(p->reader, t->w, &t->source, &p->ring, buffers);
 	}
-	writer_init(&p->writer, t, &p->ring, small);
+	writer_init(&p->writer, t, &p->ring, buffers);
 }
 
 void

@@ -29,8 +29,9 @@ struct pipe {
 	struct failure failure; /* with PIPE_FAILED */
 };
 
-/* How large a ring t's pipes have. */
-size_t pipe_ring_size(const struct transfer *t);
+/* How large the buffers are of a pipe that is made while there are i others, and its ring, in bytes. */
+enum http_buffers pipe_buffers(const struct transfer *t, int i);
+size_t pipe_ring_size(enum http_buffers buffers);
 
 /* The first takes over what has opened the source. */
 void pipe_init(struct pipe *p, struct transfer *t);

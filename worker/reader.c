@@ -14,13 +14,13 @@
 #define READER_SLICE (512 << 10)  /* of a file, a turn */
 
 void
-reader_init(struct reader *r, struct worker *w, struct source *source, struct ring *ring, bool small)
+reader_init(struct reader *r, struct worker *w, struct source *source, struct ring *ring, enum http_buffers buffers)
 {
 	memset(r, 0, sizeof(*r));
 	r->w = w;
 	r->source = source;
 	r->ring = ring;
-	r->small = small;
+	r->buffers = buffers;
 	http_prepare(&r->get, source->store, OP_GET);
 }
 
@@ -109,7 +109,12 @@ reader_is_sure(const struct reader *r, int64_t until)
 static size_t
 reader_want(const struct reader *r)
 {
-	size_t most = r->small ? r->ring->size / 4 : WORKER_RECV_BUFFER;
+	static const size_t most_of[] = {
+		[BUFFERS_NORMAL] = WORKER_RECV_BUFFER,
+		[BUFFERS_LARGE] = 2 * WORKER_RECV_BUFFER,
+		[BUFFERS_SMALL] = 64 << 10,
+	};
+	size_t most = most_of[r->buffers];
 
 	return most < r->ring->size / 2 ? most : r->ring->size / 2;
 }
@@ -183,7 +188,7 @@ reader_start(struct reader *r, int64_t now, struct failure *f)
 	source_prepare_get(r->source, &r->get, r->offset, r->end - 1);
 	r->get.on_body = reader_on_body;
 	r->get.arg = r;
-	r->get.small_buffers = r->small;
+	r->get.buffers = r->buffers;
 	r->get_end = r->end;
 	r->skip = r->source->ranges ? 0 : r->offset;
 	r->checked = r->paused = false;

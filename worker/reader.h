@@ -18,7 +18,7 @@ struct reader {
 	struct source *source;
 	struct ring *ring;
 	struct http_request get;
-	bool small;   /* small buffers */
+	enum http_buffers buffers;
 	bool reading; /* the GET is under way */
 	bool paused;
 	bool checked; /* the answer's head was compared with the pin */
@@ -35,7 +35,7 @@ struct reader {
 };
 
 /* source and ring must outlive it. */
-void reader_init(struct reader *r, struct worker *w, struct source *source, struct ring *ring, bool small);
+void reader_init(struct reader *r, struct worker *w, struct source *source, struct ring *ring, enum http_buffers buffers);
 
 /*
  * The source has not been asked yet: its first bytes, most of them at most.  Once checked is set the source is pinned and end is

@@ -236,8 +236,8 @@ stream_run(struct transfer *t)
 	s = memory_alloc(sizeof(*s));
 	s->t = t;
 	ring_init(&s->ring, (size_t)size);
-	reader_init(&s->reader, t->w, &t->source, &s->ring, false);
-	writer_init(&s->writer, t, &s->ring, false);
+	reader_init(&s->reader, t->w, &t->source, &s->ring, BUFFERS_NORMAL);
+	writer_init(&s->writer, t, &s->ring, BUFFERS_NORMAL);
 	reader_begin(&s->reader, 0, -1, clock_ms());
 	rc = stream_move(s);
 	reader_drop(&s->reader);

@@ -24,12 +24,12 @@
 _Static_assert(WORKER_RING_SIZE / 2 >= WRITER_CHUNK + WRITER_GATE, "reader and writer would wait for each other");
 
 void
-writer_init(struct writer *w, struct transfer *t, struct ring *ring, bool small)
+writer_init(struct writer *w, struct transfer *t, struct ring *ring, enum http_buffers buffers)
 {
 	memset(w, 0, sizeof(*w));
 	w->t = t;
 	w->ring = ring;
-	w->small = small;
+	w->buffers = buffers;
 	w->framed = t->verify == VERIFY_CRC32C;
 	if (t->verify == VERIFY_MD5 && (w->md5 = EVP_MD_CTX_new()) == NULL)
 		memory_exhausted(1);
@@ -183,7 +183,7 @@ writer_start(struct writer *w, int64_t now, struct failure *f)
 
 	http_prepare(put, target->store, w->number == 0 ? OP_PUT : OP_UPLOAD_PART);
 	put->role = HTTP_WRITER;
-	put->small_buffers = w->small;
+	put->buffers = w->buffers;
 	put->on_read = writer_on_read;
 	put->direct = w->size >= WRITER_DIRECT && !w->framed;
 	put->arg = w;
@@ -425,7 +425,12 @@ writer_watch(struct writer *w, int64_t now)
 int
 writer_run(struct writer *w, int64_t now, int64_t *wake, struct failure *f)
 {
-	size_t chunk = w->small ? WRITER_SMALL_CHUNK : WRITER_CHUNK;
+	static const size_t chunks[] = {
+		[BUFFERS_NORMAL] = WRITER_CHUNK,
+		[BUFFERS_LARGE] = 2 * WRITER_CHUNK,
+		[BUFFERS_SMALL] = WRITER_SMALL_CHUNK,
+	};
+	size_t chunk = chunks[w->buffers];
 	size_t available = writer_available(w);
 	int64_t at;
 

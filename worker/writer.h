@@ -23,7 +23,7 @@ struct writer {
 	struct ring *ring;
 	struct http_request put;
 	EVP_MD_CTX *md5; /* NULL if it is not wanted */
-	bool small;
+	enum http_buffers buffers;
 	bool sending;
 	bool paused;
 	bool sure;
@@ -45,7 +45,7 @@ struct writer {
 	uint64_t server_crc64;
 };
 
-void writer_init(struct writer *w, struct transfer *t, struct ring *ring, bool small);
+void writer_init(struct writer *w, struct transfer *t, struct ring *ring, enum http_buffers buffers);
 
 /* number 0: the object in one PUT. */
 void writer_begin(struct writer *w, int number, int64_t offset, int64_t size, int64_t now);
