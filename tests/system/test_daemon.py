@@ -87,7 +87,7 @@ def test_every_log_line_has_the_same_form(ferryd, db, cos, spool):
     events = [parse_line(line) for line in daemon.log_text().splitlines()]
     assert all("msg" in event for event in events)
     done = [e for e in events if e.get("task") == str(tasks[0]) and "done" in e["msg"]]
-    assert len(done) == 1 and done[0]["program"] == "ferry-worker" and done[0]["slot"] in "12"
+    assert len(done) == 1 and done[0]["program"] == "ferryd" and done[0]["worker"] in "12"
     assert {e["program"] for e in events} == {"ferryd", "ferry-worker"}
     assert {int(e["pid"]) for e in events if e["program"] == "ferryd"} == {daemon.pid}
 

@@ -53,7 +53,7 @@ def test_longer_than_the_range_is_refused(daemon, db, cos, origin):
     row = db.wait(db.put(f"s3://longer/{MIB}", f"cos://{BUCKET}/object", max_attempts=1))
     assert row["state"] == "failed" and cos.objects() == {}
     row = db.wait(db.put(origin.url(f"/longer/{MIB}"), f"cos://{BUCKET}/object", max_attempts=1))
-    assert row["state"] == "failed" and "another range than the one asked for" in row["error"] and cos.objects() == {}
+    assert row["state"] == "failed" and "range" in row["error"] and cos.objects() == {}
 
 
 @pytest.mark.parametrize("way", ["source", "one PUT", "upload"])
