@@ -15,6 +15,7 @@
 
 #define WRITER_GATE (16 << 10)	 /* bytes held back until the reader is sure */
 #define WRITER_CHUNK (256 << 10) /* worth waking up for */
+#define WRITER_LOOK_MS 1000
 #define WRITER_DIRECT (256 << 10) /* bodies from so many bytes on go past libcurl */
 #define WRITER_PUSH (1 << 20)	 /* of a file, to the disk at once */
 #define WRITER_SMALL_CHUNK (64 << 10)
@@ -58,7 +59,7 @@ writer_begin(struct writer *w, int number, int64_t offset, int64_t size, int64_t
 	w->number = number;
 	w->offset = offset;
 	w->size = size;
-	w->taken = w->counted = w->moved = w->pushed = 0;
+	w->taken = w->counted = w->moved = w->arrived = w->pushed = 0;
 	w->moved_at = now;
 	w->sure = w->done = w->has_server_crc64 = false;
 	w->crc64 = 0;
@@ -419,7 +420,13 @@ writer_watch(struct writer *w, int64_t now)
 	if (sent != w->moved) {
 		w->moved = sent;
 		w->moved_at = now;
+		return;
 	}
+	/* megabytes may wait in the kernel: on a slow line they take longer than a peer may be silent */
+	if (now - w->moved_at < WRITER_LOOK_MS || (sent = http_arrived(&w->put)) == w->arrived)
+		return;
+	w->arrived = sent;
+	w->moved_at = now;
 }
 
 int

@@ -35,6 +35,7 @@ struct writer {
 	int64_t counted; /* in the checksums; those that follow taken are still in the ring */
 	int64_t pushed; /* a file: on its way to the disk */
 	int64_t moved; /* http_sent() of late */
+	int64_t arrived; /* http_arrived() of late, asked only while the kernel takes no more */
 	int64_t moved_at;
 	uint64_t crc64;
 	bool framed; /* the destination is verified by CRC32C, which follows the body in a trailer */

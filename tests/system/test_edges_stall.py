@@ -59,6 +59,13 @@ def test_slow_sink_is_not_a_stalled_one(ferryd, db, cos, origin, path):
     assert row["attempt"] == 0 and int(cos.object("object")["crc64"]) == crc64_content("origin", 9 * MIB)
 
 
+def test_what_the_kernel_holds_back_for_a_slow_line_is_not_a_stall(daemon, db, cos, spool):
+    """It takes all of the body at once, and then nothing for several times as long as may be silence."""
+    cos.rate(300000)
+    row = db.done(db.put(spool.put("object", 3 * MIB), f"cos://{BUCKET}/object"))
+    assert row["attempt"] == 0 and (row["finished_at"] - row["started_at"]).total_seconds() > 6
+
+
 long = pytest.mark.skipif("FERRY_LONG" not in os.environ, reason="takes minutes; make check-long")
 
 
