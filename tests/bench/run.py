@@ -20,7 +20,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "system"), os.path.join(HERE, "..", "servers")]
 
-from bench import Bench, machine, table, void  # noqa: E402
+from bench import Bench, machine, median, table, void  # noqa: E402
 from cost import MIB  # noqa: E402
 from memory import memory  # noqa: E402
 from peers import PACKAGES  # noqa: E402
