@@ -298,7 +298,7 @@ is_valid(const struct msg *msg)
 	case MSG_RESULT:
 		return in_range(msg->result.result, TASK_STALE) &&
 		       in_range(msg->result.error_class, CLASS_MEMORY) && in_range(msg->result.has_crc64, 1) &&
-		       in_range(msg->result.copied, 1) && in_range(msg->result.streams, CONFIG_STREAMS_MAX);
+		       in_range(msg->result.copied, 1) && in_range(msg->result.ready, 1) && in_range(msg->result.streams, CONFIG_STREAMS_MAX);
 	default:
 		return true;
 	}

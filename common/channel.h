@@ -81,6 +81,7 @@ struct msg_result {
 	int64_t task;
 	int64_t claim;
 	int result; /* enum task_result */
+	int ready;  /* 0 or 1: this is a READY, too */
 	int error_class; /* enum error_class */
 	int64_t bytes;
 	int64_t bytes_total; /* -1: not known (skipped) */

@@ -127,6 +127,8 @@ on_result(struct master *m, struct slot *slot, const struct msg_result *result)
 		quota_leave(m, slot);
 	pool_drop_task(slot);
 	shares_divide(m);
+	if (result->ready != 0)
+		pool_idle(m, slot);
 }
 
 static void

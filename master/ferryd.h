@@ -77,6 +77,7 @@ struct slot {
 	int64_t bytes_done;
 	int64_t bytes_total;
 	struct slot_use uses[SLOT_USES];
+	struct slot_use told[SLOT_USES]; /* what the process was told last, for this task or one before it */
 	int64_t use; /* shares.c: bytes a second that its task has moved of late; below 0: not known */
 	struct outbox outbox;
 };

@@ -10,17 +10,25 @@
 #include "common/log.h"
 #include "master/shares.h"
 
+/* What the process was told of it for the task before still holds. */
 static void
-note_use(struct slot_use *use, const char *uri_text)
+note_use(struct slot *slot, int i, const char *name)
+{
+	struct slot_use *use = &slot->uses[i];
+	const struct slot_use *told = &slot->told[i];
+
+	strlcpy(use->name, name, sizeof(use->name));
+	use->rate_told = name[0] != '\0' && strcmp(told->name, name) == 0 ? told->rate_told : -1;
+}
+
+/* What is wrong with a URI is for the worker to say. */
+static void
+note_store(struct slot *slot, int i, const char *uri_text)
 {
 	char why[256];
 	struct uri uri;
 
-	use->rate_told = -1;
-	use->name[0] = '\0';
-	/* What is wrong with the URI is for the worker to say. */
-	if (uri_parse(&uri, uri_text, why, sizeof(why)) == 0)
-		strlcpy(use->name, uri.store, sizeof(use->name));
+	note_use(slot, i, uri_parse(&uri, uri_text, why, sizeof(why)) == 0 ? uri.store : "");
 }
 
 void
@@ -28,12 +36,11 @@ limits_note_uses(struct slot *slot)
 {
 	struct slot_use *uses = slot->uses;
 
-	note_use(&uses[USE_SOURCE], slot->task->source);
-	note_use(&uses[USE_DESTINATION], slot->task->destination);
+	note_store(slot, USE_SOURCE, slot->task->source);
+	note_store(slot, USE_DESTINATION, slot->task->destination);
 	if (strcmp(uses[USE_SOURCE].name, uses[USE_DESTINATION].name) == 0)
 		uses[USE_DESTINATION].name[0] = '\0';
-	uses[USE_QUEUE].rate_told = -1;
-	strlcpy(uses[USE_QUEUE].name, slot->task->queue, sizeof(uses[USE_QUEUE].name));
+	note_use(slot, USE_QUEUE, slot->task->queue);
 	shares_begin(slot);
 }
 

@@ -181,6 +181,7 @@ pool_vacate(struct master *m, struct slot *slot, bool clean)
 	if (bad_start && !slot->retiring && !slot->forgiven && !master_is_ending(m))
 		back_off(slot);
 	slot->ntasks = 0;
+	memset(slot->told, 0, sizeof(slot->told));
 	slot->was_idle = slot->retiring = slot->reserved = slot->reaping = false;
 	slot->killed = slot->exited = slot->forgiven = slot->complained = false;
 }

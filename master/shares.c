@@ -67,6 +67,7 @@ tell(struct slot *slot, struct slot_use *use, bool is_queue, int64_t rate)
 	if (rate == use->rate_told)
 		return;
 	use->rate_told = rate;
+	slot->told[use - slot->uses] = *use;
 	if (!is_queue)
 		strlcpy(msg.rate.store, use->name, sizeof(msg.rate.store));
 	msg.rate.rate = rate;

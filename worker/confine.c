@@ -18,7 +18,8 @@
 #include "common/log.h"
 #include "worker/confine.h"
 
-#define CONFINE_LAST_MS 1800
+#define CONFINE_LOOK_MS 400 /* how often */
+#define CONFINE_LOOKS 5	    /* that find the master gone, the last of them ends the process */
 
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
@@ -69,41 +70,30 @@ confine(int slot, int channel, int keep)
 }
 
 static void
-confine_on_io(int sig)
+confine_on_tick(int sig)
 {
+	static volatile sig_atomic_t gone;
 	struct pollfd pfd = { .fd = watched };
-	struct itimerval last = { .it_value = { .tv_sec = CONFINE_LAST_MS / 1000, .tv_usec = CONFINE_LAST_MS % 1000 * 1000 } };
 	int saved = errno;
 
 	(void)sig;
-	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
-		signal(SIGIO, SIG_IGN);
-		setitimer(ITIMER_REAL, &last, NULL);
-	}
+	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0 && ++gone == CONFINE_LOOKS)
+		_exit(EX_UNAVAILABLE);
 	errno = saved;
-}
-
-static void
-confine_on_alarm(int sig)
-{
-	(void)sig;
-	_exit(EX_UNAVAILABLE);
 }
 
 void
 confine_watch_master(int channel)
 {
-	struct sigaction io = { .sa_handler = confine_on_io, .sa_flags = SA_RESTART };
-	struct sigaction last = { .sa_handler = confine_on_alarm };
+	struct sigaction tick = { .sa_handler = confine_on_tick, .sa_flags = SA_RESTART };
+	struct timeval often = { .tv_usec = CONFINE_LOOK_MS * 1000 };
+	struct itimerval timer = { .it_interval = often, .it_value = often };
 	int flags;
 
 	watched = channel;
-	sigemptyset(&io.sa_mask);
-	sigemptyset(&last.sa_mask);
-	if (sigaction(SIGIO, &io, NULL) == -1 || sigaction(SIGALRM, &last, NULL) == -1 ||
-	    signal(SIGPIPE, SIG_IGN) == SIG_ERR || fcntl(channel, F_SETOWN, getpid()) == -1 ||
-	    (flags = fcntl(channel, F_GETFL)) == -1 || fcntl(channel, F_SETFL, flags | O_ASYNC | O_NONBLOCK) == -1)
+	sigemptyset(&tick.sa_mask);
+	if (sigaction(SIGALRM, &tick, NULL) == -1 || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+	    (flags = fcntl(channel, F_GETFL)) == -1 || fcntl(channel, F_SETFL, flags | O_NONBLOCK) == -1 ||
+	    setitimer(ITIMER_REAL, &timer, NULL) == -1)
 		fatal(EX_OSERR, "watch the master: %s", strerror(errno));
-	/* it may have gone before we asked */
-	confine_on_io(SIGIO);
 }

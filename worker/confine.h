@@ -11,9 +11,9 @@
 void confine(int slot, int channel, int keep);
 
 /*
- * Makes the end of the master certain to end us: if the channel's other side goes away, the kernel sends SIGIO, and a
- * timer of less than two seconds is armed that ends the process even in the middle of a system call or a callback that does not
- * come back in time.  Before that the loop sees the same end of file and hands the task back.
+ * Makes the end of the master certain to end us: a timer looks whether the channel's other side has gone, and ends the process
+ * less than two seconds later, even in the middle of a system call or a callback that does not come back in time.  Before that the
+ * loop sees the same end of file and hands the task back.  (SIGIO would tell at once, and with every message.)
  */
 void confine_watch_master(int channel);
 

@@ -87,7 +87,8 @@ main_tidy(struct worker *w)
 	}
 }
 
-static void
+/* True if the master knows that we are ready for more. */
+static bool
 main_carry(struct worker *w)
 {
 	struct msg_result result;
@@ -95,15 +96,19 @@ main_carry(struct worker *w)
 	transfer_run(w, &result);
 	w->has_task = w->cancelled = w->stale = false;
 	if (w->unsettled)
-		return;
+		return false;
+	result.ready = !worker_interrupted(w) && !w->retire;
 	session_result(w, &result);
 	main_tidy(w);
+	return result.ready != 0;
 }
 
 /* Until it is told to go. */
 static int
 main_work(struct worker *w)
 {
+	bool said;
+
 	if (loop_wait(w, main_is_set_up, w, 0) == -1)
 		return 0;
 	main_open_database(w);
@@ -112,8 +117,9 @@ main_work(struct worker *w)
 		session_idle(w);
 		if (loop_wait(w, main_has_news, w, 0) == -1)
 			return 0;
+		said = false;
 		if (w->has_task)
-			main_carry(w);
+			said = main_carry(w);
 		else if (w->retire)
 			return 0;
 		else
@@ -123,7 +129,8 @@ main_work(struct worker *w)
 		if (worker_interrupted(w) || w->retire)
 			return 0;
 		w->reap = false;
-		session_ready(w);
+		if (!said)
+			session_ready(w);
 	}
 }
 

@@ -121,6 +121,12 @@ memory_alloc(size_t size)
 	return calloc_or_die(1, size > 0 ? size : 1);
 }
 
+void *
+memory_buffer(size_t size)
+{
+	return malloc_or_die(size);
+}
+
 char *
 memory_strdup(const char *s)
 {

@@ -16,6 +16,8 @@ void memory_init(void);
 
 /* Zeroed.  Never NULL. */
 void *memory_alloc(size_t size);
+/* Not zeroed, for what is written before it is read.  Never NULL. */
+void *memory_buffer(size_t size);
 char *memory_strdup(const char *s);
 void memory_free(void *p);
 

@@ -14,7 +14,7 @@ ring_init(struct ring *ring, size_t size)
 
 	while (rounded < size)
 		rounded *= 2;
-	ring->buf = memory_alloc(rounded);
+	ring->buf = memory_buffer(rounded);
 	ring->size = rounded;
 	ring_clear(ring);
 }

@@ -223,7 +223,7 @@ test_unterminated(void)
 	out.type = MSG_RESULT;
 	out.result.result = TASK_FAILED;
 	out.result.error_class = CLASS_PERMANENT;
-	out.result.has_crc64 = out.result.copied = out.result.streams = 1;
+	out.result.has_crc64 = out.result.copied = out.result.ready = out.result.streams = 1;
 	ok(channel_send(fds[1], &out, -1) == 0 && channel_recv(fds[0], &in, &passed) == 1,
 	    "a RESULT without any NUL");
 	is_int(strnlen(in.result.error, TASK_ERROR_MAX), TASK_ERROR_MAX - 1, "its sentence ends");
