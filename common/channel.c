@@ -157,8 +157,11 @@ _Static_assert(sizeof(struct msg) <= UINT16_MAX, "a run counts in 16 bits");
 static size_t
 count_zeros(const unsigned char *in, size_t len)
 {
+	uint64_t word;
 	size_t n = 0;
 
+	while (n + sizeof(word) <= len && (memcpy(&word, in + n, sizeof(word)), word == 0))
+		n += sizeof(word);
 	while (n < len && in[n] == 0)
 		n++;
 	return n;

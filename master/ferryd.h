@@ -83,6 +83,7 @@ struct slot {
 };
 
 struct pool {
+	int span;   /* slots that are in use or have been; 0: all of them */
 	int target; /* workers wanted: the configuration's, and TTIN and TTOU since */
 	uint64_t generation;
 	bool start_failing; /* logged once an outage */

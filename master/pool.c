@@ -30,6 +30,7 @@ pool_init(struct master *m)
 		slot->pidfd = slot->channel = slot->report = slot->leaf.procs = -1;
 		TAILQ_INIT(&slot->outbox);
 	}
+	m->pool.span = m->pool.target;
 }
 
 const char *
@@ -307,9 +308,10 @@ void
 pool_run(struct master *m)
 {
 	struct slot *slot;
+	int64_t now = clock_ms();
 
 	POOL_FOREACH (slot, m)
-		kill_overdue(slot, clock_ms());
+		kill_overdue(slot, now);
 	if (master_is_ending(m))
 		return;
 	shrink(m);
@@ -342,4 +344,6 @@ pool_resize(struct master *m, int target)
 	if (target > CONFIG_WORKERS_MAX)
 		target = CONFIG_WORKERS_MAX;
 	m->pool.target = target;
+	if (target > m->pool.span)
+		m->pool.span = target;
 }

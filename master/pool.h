@@ -37,7 +37,12 @@ int pool_count_live(const struct master *m);
 int pool_count_busy(const struct master *m);
 
 /* Every slot, used or not. */
-#define POOL_FOREACH(slot, m) for ((slot) = (m)->pool.slots; (slot) < (m)->pool.slots + CONFIG_WORKERS_MAX; (slot)++)
+#define POOL_FOREACH(slot, m) for ((slot) = (m)->pool.slots; (slot) < (m)->pool.slots + pool_span(m); (slot)++)
+static inline int
+pool_span(const struct master *m)
+{
+	return m->pool.span > 0 ? m->pool.span : CONFIG_WORKERS_MAX;
+}
 
 /* "starting", "idle", … */
 const char *pool_state_name(enum slot_state state);
