@@ -5,6 +5,7 @@ The cables end in a namespace of their own, the hub, where a proxy waits at the 
 PostgreSQL and COS endpoint.  No address outside of these namespaces is made.
 """
 
+import collections
 import contextlib
 import ctypes
 import os
@@ -49,10 +50,13 @@ def listen_in(namespace):
 
 
 class Proxy:
-    """What comes to it from a node goes to address; who is the node at the other end of each connection, by our port."""
+    """
+    What comes to it from a node goes to address.  By our port of each connection: who is the node at its other end, and when something
+    came from there.
+    """
 
     def __init__(self, namespace, address):
-        self.address, self.who = address, {}
+        self.address, self.who, self.heard = address, {}, collections.defaultdict(list)
         self.listener = listen_in(namespace)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -74,13 +78,15 @@ class Proxy:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server.connect(self.address)
             threading.Thread(target=self._pump, args=(server, client), daemon=True).start()
-        self._pump(client, server)
+        self._pump(client, server, self.heard[server.getsockname()[1]] if server.family == socket.AF_INET else [])
 
     @staticmethod
-    def _pump(source, sink):
+    def _pump(source, sink, heard=None):
         """An end is passed on as an end, anything else as a reset: half a request is not to look like a whole one."""
         try:
             while data := source.recv(PIECE):
+                if heard is not None:
+                    heard.append(time.time())
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
@@ -235,9 +241,9 @@ class Fleet:
     # What must be true
 
     def writes(self, node, since, keys):
-        """Requests of the node that changed the store after that, or began to, about those objects."""
+        """Requests about those objects that change the store, and of which something has left the node after that."""
         return [e for e in self.cos.log() if e["op"] in WRITES and e["key"] in keys and self.store.who.get(e["peer"]) == node.number
-                and (e["time"] > since * 1000 or (e["finished"] and e["time"] + e["ms"] > since * 1000))]
+                and any(max(since, e["time"] / 1000) < at <= (e["time"] + e["ms"]) / 1000 for at in self.store.heard[e["peer"]])]
 
     def check(self, tasks, again=()):
         """All done, once in the table and in the logs, and right and once at the destination; those of again perhaps put again."""
