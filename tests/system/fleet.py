@@ -173,9 +173,11 @@ class Fleet:
             self.nodes.append(Node(number, namespace, daemon))
         return self.nodes
 
-    def up(self):
+    def up(self, ahead=0):
+        """The first so many seconds before the others, so that they do not renew at the same moments."""
         for node in self.nodes:
             node.daemon.start(ready=False)
+            time.sleep(ahead if node is self.nodes[0] else 0)
         for node in self.nodes:
             node.daemon.ready()
         return self.nodes
