@@ -45,13 +45,13 @@ def wait_rescued(fleet, db, number):
 
 
 def test_node_that_is_killed_is_rescued_when_its_lease_ends(fleet, db, cos):
-    node, tasks = under_load(fleet, cos, lease=9, ahead=1.2, large=9)
+    node, tasks = under_load(fleet, cos, lease=7, ahead=1.2, large=9)
     row, held = node.row(db), fleet.held(node)
     killed = fleet.kill(node)
     lapses = float(node.row(db)["lapses"])
     rescued = wait_rescued(fleet, db, row["id"])
-    print(f"rescued {rescued - killed:.2f} s after the death, {rescued - lapses:.3f} s after the lease of 9 s")
-    assert lapses <= rescued <= min(lapses + 0.7, killed + 9 + 2)
+    print(f"rescued {rescued - killed:.2f} s after the death, {rescued - lapses:.3f} s after the lease of 7 s")
+    assert lapses <= rescued <= min(lapses + 0.7, killed + 7 + 2)
     cos.rate(0)
     fleet.check(tasks, again=held)
 
