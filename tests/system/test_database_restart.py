@@ -76,13 +76,13 @@ def test_database_away_for_20_s_in_mid_transfer(ferryd, db, cos, spool, pg):
 
 
 def test_database_away_for_longer_than_the_lease(ferryd, db, cos, spool, pg):
-    size = 60 * MIB
+    size = 40 * MIB
     daemon, task, workers = begin(ferryd, db, cos, spool, size, 5 * MIB, lease="3s")
     pg.stop()
     daemon.wait_log(f"task {task}: the node's lease has run out", 5)
     lapsed = (time.time() + 0.1) * 1000
     before = sum(cos.received("object").values())
-    time.sleep(2.5)
+    time.sleep(1.5)
     late = [e for e in cos.log(key="object") if e["time"] > lapsed or (e["finished"] and e["time"] + e["ms"] > lapsed)]
     assert not late, "something was sent when others might have had the task"
     pg.start()

@@ -1,8 +1,8 @@
 """Three nodes that die, freeze, are cut off and disagree about the time, under load: everything is done, and done once."""
 
 import os
-import signal
 import shutil
+import signal
 import time
 
 import pytest
@@ -18,12 +18,14 @@ LEASE = 2
 def fleet(ferryd, db, cos, spool):
     made = Fleet(ferryd, db, cos, spool)
     yield made
-    made.wake()
-    for node in made.nodes:
-        made.plug(node, "database", "store")
-        if node.daemon.alive():
-            node.daemon.stop()
-    made.remove()
+    try:
+        made.wake()
+        for node in made.nodes:
+            made.plug(node, "database", "store")
+            if node.daemon.alive():
+                node.daemon.stop()
+    finally:
+        made.remove()
 
 
 def under_load(fleet, cos, lease=LEASE, ahead=0, **load):
