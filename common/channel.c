@@ -84,6 +84,7 @@ static const struct {
     [MSG_CANCEL] = {"CANCEL", sizeof(struct msg_cancel), NULL},
     [MSG_REAP] = {"REAP", 0, NULL},
     [MSG_RATE] = {"RATE", sizeof(struct msg_rate), rate_texts},
+    [MSG_LEASE] = {"LEASE", sizeof(struct msg_lease), NULL},
     [MSG_RETIRE] = {"RETIRE", 0, NULL},
     [MSG_STOP] = {"STOP", 0, NULL},
     [MSG_LOG] = {"LOG", 0, NULL},

@@ -9,7 +9,7 @@
  * trusted: channel_recv() checks type and length before the copy.
  *
  * Conversation.  Master: CONFIG, STORE × nstores; worker: READY.  Then TASK, worker: PROGRESS …,
- * RESULT, READY; or REAP, READY.  At any time master: CANCEL, RATE, RETIRE, STOP, LOG.  A worker is idle exactly between its READY and the
+ * RESULT, READY; or REAP, READY.  At any time master: CANCEL, RATE, LEASE, RETIRE, STOP, LOG.  A worker is idle exactly between its READY and the
  * next TASK or REAP.
  */
 #ifndef COMMON_CHANNEL_H
@@ -30,6 +30,7 @@ enum msg_type {
 	MSG_CANCEL, /* the task was cancelled, or its claim is stale */
 	MSG_REAP,   /* abort uploads that no live task owns */
 	MSG_RATE,   /* this worker's share of the rate of a store, or of the task's queue */
+	MSG_LEASE,  /* until when the node's claims are good */
 	MSG_RETIRE, /* exit cleanly once idle */
 	MSG_STOP,   /* hand back now: flush checkpoints, release the claim, exit within grace */
 	MSG_LOG,    /* a new log descriptor comes with it */
@@ -63,6 +64,11 @@ struct msg_cancel {
 struct msg_rate {
 	char store[CONFIG_NAME_MAX]; /* empty: of the queue of the task in work, or of the next */
 	int64_t rate; /* bytes a second for this worker; 0: no limit */
+};
+
+/* Absolute, for the message may be read late. */
+struct msg_lease {
+	int64_t until; /* on clock_boot_ms(), with a margin taken off; 0: it has lapsed */
 };
 
 struct msg_progress {
@@ -108,6 +114,7 @@ struct msg {
 		struct msg_task task;
 		struct msg_cancel cancel;
 		struct msg_rate rate;
+		struct msg_lease lease;
 		struct msg_progress progress;
 		struct msg_result result;
 	};

@@ -6,15 +6,27 @@
 #include <limits.h>
 #include <stdio.h>
 
-int64_t
-clock_ms(void)
+static int64_t
+clock_read_ms(clockid_t clock)
 {
 	struct timespec ts;
 	int64_t ms;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	ms = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 	return ms > 0 ? ms : 1;
+}
+
+int64_t
+clock_ms(void)
+{
+	return clock_read_ms(CLOCK_MONOTONIC);
+}
+
+int64_t
+clock_boot_ms(void)
+{
+	return clock_read_ms(CLOCK_BOOTTIME);
 }
 
 time_t

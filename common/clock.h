@@ -13,6 +13,12 @@
 /* Milliseconds on CLOCK_MONOTONIC. Never 0, so 0 can mean "no deadline". */
 int64_t clock_ms(void);
 
+/*
+ * Milliseconds on CLOCK_BOOTTIME, which goes on while the machine sleeps: for leases, which others count meanwhile.  The same in all
+ * processes of a machine.
+ */
+int64_t clock_boot_ms(void);
+
 /* Seconds on CLOCK_REALTIME, for signatures. */
 time_t clock_wall(void);
 

@@ -114,7 +114,7 @@ take_row(struct master *m, const PGresult *res, int row)
 		fatal(71, "out of memory"); /* EX_OSERR: the lease brings the task back */
 	number = claim_read_task(res, row, task);
 	slot = number >= 1 && number <= CONFIG_WORKERS_MAX ? &m->pool.slots[number - 1] : NULL;
-	if (slot == NULL || !may_take(slot) || master_is_ending(m)) {
+	if (slot == NULL || !may_take(slot) || master_is_ending(m) || m->queue.claim_node != m->queue.node) {
 		stock_put(m, task);
 		return;
 	}

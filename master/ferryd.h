@@ -114,6 +114,10 @@ struct queue {
 	bool error_logged; /* of renewal, rescue, claim: once an outage */
 	int64_t schema_at; /* deadlines; 0: none */
 	int64_t renew_at;
+	int64_t rescue_at;
+	int64_t lease_asked_at; /* lease.c, on clock_boot_ms() */
+	int64_t lease_asked_ms;
+	int64_t lease_until;
 
 	bool claim_wanted;
 	bool claiming;

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "master/claim.h"
 #include "master/dispatch.h"
+#include "master/lease.h"
 #include "master/life.h"
 #include "master/pool.h"
 #include "master/quota.h"
@@ -23,6 +24,8 @@
 
 #define DEFAULT_PIDFILE "/run/ferryd/ferryd.pid"
 #define SCHEMA_RETRY_MS 5000
+#define RESCUE_AFTER_MS 10 /* the end of a lease */
+#define RESCUE_SPREAD_MS 200
 
 static const struct db_stmt stmt_listen_task = { "listen_task", "LISTEN ferry_task", 0 };
 static const struct db_stmt stmt_listen_cancel = { "listen_cancel", "LISTEN ferry_cancel", 0 };
@@ -41,18 +44,23 @@ static const struct db_stmt stmt_walk_indexes = {
 	       "'jit']) name",
 };
 
+/* Milliseconds until the first lease of another node lapses; each has one from the start of the server on. */
+#define NEXT_LAPSE(own) \
+	"(SELECT ceil(extract(epoch FROM min(greatest(o.renewed_at, pg_postmaster_start_time()) + o.lease) - now()) * 1000)::bigint " \
+	"FROM ferry.node o WHERE o.id <> " own ")"
+
 static const struct db_stmt stmt_register = {
 	.name = "register",
 	.nparams = 4,
-	.sql = "INSERT INTO ferry.node (name, pid, version, lease) "
-	       "VALUES ($1, $2::integer, $3, $4::bigint * interval '1 millisecond') RETURNING id",
+	.sql = "INSERT INTO ferry.node AS n (name, pid, version, lease) "
+	       "VALUES ($1, $2::integer, $3, $4::bigint * interval '1 millisecond') RETURNING id, " NEXT_LAPSE("n.id"),
 };
 
 static const struct db_stmt stmt_renew = {
 	.name = "renew",
 	.nparams = 3,
 	.sql = "UPDATE ferry.node SET renewed_at = now(), lease = $2::bigint * interval '1 millisecond', workers = $3::jsonb "
-	       "WHERE id = $1::bigint RETURNING id",
+	       "WHERE id = $1::bigint RETURNING id, " NEXT_LAPSE("$1::bigint"),
 };
 
 void
@@ -117,6 +125,23 @@ set_ready(struct master *m)
 	life_started(m);
 }
 
+/*
+ * Among nodes that renew, none is as near to its end as our own next renewal.  One that is will be looked at when it is over, so
+ * that a rescue follows at once whatever the lease; not by all at the same moment.
+ */
+static void
+plan_rescue(struct master *m, const PGresult *res)
+{
+	int64_t left;
+
+	m->queue.rescue_at = 0;
+	if (PQgetisnull(res, 0, 1))
+		return;
+	left = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
+	if (left < m->conf->lease_ms / 3)
+		m->queue.rescue_at = clock_ms() + (left > 0 ? left : 0) + RESCUE_AFTER_MS + arc4random_uniform(RESCUE_SPREAD_MS);
+}
+
 static void
 registered(void *arg, enum db_status status, PGresult *res)
 {
@@ -133,6 +158,8 @@ registered(void *arg, enum db_status status, PGresult *res)
 	q->error_logged = false;
 	q->node = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
 	log_info("node %" PRId64 " \"%s\" registered", q->node, q->node_name);
+	lease_granted(m);
+	plan_rescue(m, res);
 	set_ready(m);
 }
 
@@ -143,6 +170,7 @@ register_node(struct master *m)
 	const char *params[] = { m->queue.node_name, pid, FERRY_VERSION, lease };
 
 	m->queue.link = LINK_NODE;
+	lease_asked(m);
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	snprintf(lease, sizeof(lease), "%" PRId64, m->conf->lease_ms);
 	db_submit(m->db, &stmt_register, params, DB_ONCE, registered, m);
@@ -155,6 +183,7 @@ lapsed(struct master *m)
 	struct slot *slot;
 
 	log_warn("the lease of node %" PRId64 " has lapsed: its tasks are with other nodes", m->queue.node);
+	lease_lapsed(m);
 	POOL_FOREACH (slot, m)
 		dispatch_cancel(slot);
 	stock_release(m);
@@ -179,9 +208,13 @@ renewed(void *arg, enum db_status status, PGresult *res)
 	if (q->node == 0 || q->link < LINK_NODE)
 		return;
 	q->error_logged = false;
-	if (PQntuples(res) == 0)
+	if (PQntuples(res) == 0) {
 		lapsed(m);
-	else if (q->link == LINK_NODE)
+		return;
+	}
+	lease_granted(m);
+	plan_rescue(m, res);
+	if (q->link == LINK_NODE)
 		set_ready(m);
 }
 
@@ -192,6 +225,7 @@ renew(struct master *m)
 	const char *params[] = { node, lease, workers };
 
 	m->queue.renewing = true;
+	lease_asked(m);
 	snprintf(node, sizeof(node), "%" PRId64, m->queue.node);
 	snprintf(lease, sizeof(lease), "%" PRId64, m->conf->lease_ms);
 	db_submit(m->db, &stmt_renew, params, DB_ONCE, renewed, m);
@@ -308,13 +342,18 @@ queue_run(struct master *m)
 
 	if (q->schema_at != 0 && q->schema_at <= now && db_is_up(m->db))
 		ask_schema(m);
-	if (q->link != LINK_READY || m->phase >= PHASE_LEAVING || q->renew_at > now)
+	if (q->link != LINK_READY || m->phase >= PHASE_LEAVING)
+		return;
+	if (q->rescue_at != 0 && q->rescue_at <= now) {
+		q->rescue_at = 0;
+		recover_rescue(m);
+	}
+	if (q->renew_at > now)
 		return;
 	q->renew_at = now + m->conf->lease_ms / 3;
 	if (!q->renewing)
 		renew(m);
-	if (!q->rescuing)
-		recover_rescue(m);
+	recover_rescue(m);
 	recover_reconcile(m);
 }
 
@@ -325,7 +364,8 @@ queue_deadline(const struct master *m)
 
 	if (m->phase >= PHASE_LEAVING)
 		return 0;
-	return clock_earlier(db_is_up(m->db) ? q->schema_at : 0, q->link == LINK_READY ? q->renew_at : 0);
+	return clock_earlier(db_is_up(m->db) ? q->schema_at : 0,
+	    q->link == LINK_READY ? clock_earlier(q->renew_at, q->rescue_at) : 0);
 }
 
 void

@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "master/child.h"
+#include "master/lease.h"
 #include "master/post.h"
 
 #define SILENCE_SLACK_MS 60000 /* beyond the stall timeout, a busy worker that says nothing is hung */
@@ -97,6 +98,7 @@ send_configuration(struct master *m, struct slot *slot)
 		post_send(slot, &msg, -1);
 	}
 	explicit_bzero(&msg, sizeof(msg));
+	lease_tell(m, slot);
 }
 
 static pid_t

@@ -14,6 +14,7 @@
 #include "worker/copy.h"
 #include "worker/expect.h"
 #include "worker/finish.h"
+#include "worker/lease.h"
 #include "worker/loop.h"
 #include "worker/memory.h"
 #include "worker/parts.h"
@@ -212,6 +213,9 @@ copy_turn(void *arg, int64_t *wake)
 			*wake = clock_earlier(*wake, c->retry_at);
 			continue;
 		}
+		/* the master's word of it turns the loop */
+		if (!lease_holds(copy->t->w))
+			continue;
 		if (copy_start(copy, c) == -1)
 			return true;
 		*wake = now;

@@ -10,6 +10,7 @@
 
 #define FAILURE_TRIES_MAX 3
 #define FAILURE_RETRY_MS 250
+#define FAILURE_LAPSED_MS 100
 #define FAILURE_RETRY_AFTER_MAX_S 30
 
 void
@@ -81,10 +82,13 @@ text_is_plain(const char *s)
 int64_t
 failure_retry_at(const struct failure *f, int tries, int64_t now)
 {
-	int64_t delay = (int64_t)FAILURE_RETRY_MS << (2 * (tries - 1));
+	int64_t delay;
 
+	if (f->lapsed)
+		return now + FAILURE_LAPSED_MS;
 	if ((f->class != CLASS_TRANSIENT && f->class != CLASS_THROTTLED) || tries >= FAILURE_TRIES_MAX)
 		return 0;
+	delay = (int64_t)FAILURE_RETRY_MS << (2 * (tries - 1));
 	delay = delay / 2 + (int64_t)arc4random_uniform((uint32_t)delay);
 	if (f->retry_after > FAILURE_RETRY_AFTER_MAX_S)
 		return 0;

@@ -17,6 +17,7 @@ struct failure {
 	enum error_class class;
 	int status;			/* HTTP status, 0 if none */
 	int64_t retry_after;		/* seconds, -1: not said */
+	bool lapsed;			/* broken off by us: lease.h */
 	char code[64];			/* <Code> of the store's error document */
 	char store[CONFIG_NAME_MAX];	/* who it was; "" if none */
 	char text[TASK_ERROR_MAX];

@@ -12,6 +12,7 @@
 #include "worker/checkpoint.h"
 #include "worker/expect.h"
 #include "worker/finish.h"
+#include "worker/lease.h"
 #include "worker/loop.h"
 #include "worker/memory.h"
 #include "worker/parts.h"
@@ -422,7 +423,7 @@ finish_file(struct transfer *t)
 		    ", sent was %" PRIu64, crc64, t->crc64);
 	}
 	/* from here on an interruption finds either a temporary file or the whole one; the claim is asked for once more */
-	if (checkpoint_intend(t) == -1)
+	if (checkpoint_intend(t) == -1 || lease_await(t->w) == -1)
 		return -1;
 	if (file_commit(&t->target.file, t->task->if_exists == IF_EXISTS_OVERWRITE, &exists, &t->failure) == -1)
 		return -1;

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "worker/http.h"
 #include "worker/http_easy.h"
+#include "worker/lease.h"
 #include "worker/loop.h"
 #include "worker/memory.h"
 
@@ -140,12 +141,6 @@ http_is_success(const struct http_request *r)
 	return r->status >= 200 && r->status < 300;
 }
 
-static bool
-http_lists(const struct http_request *r)
-{
-	return r->call.op == OP_LIST_PARTS || r->call.op == OP_LIST_UPLOADS;
-}
-
 /* Documents: of errors always, of successes where the operation has one. */
 static bool
 http_wants_xml(const struct http_request *r)
@@ -201,23 +196,16 @@ http_on_write(char *buf, size_t size, size_t n, void *arg)
 	return 0;
 }
 
-size_t
-http_on_send(char *buf, size_t size, size_t n, void *arg)
-{
-	struct http_request *r = arg;
-	ssize_t got = r->direct ? http_direct_read(r) : r->on_read(r, buf, size * n);
-
-	if (got == HTTP_READ_PAUSE)
-		return CURL_READFUNC_PAUSE;
-	return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
-}
-
 int
 http_start(struct http *http, struct http_request *r, struct failure *f)
 {
 	char why[256];
 
 	assert(!r->active);
+	if (http_writes(r) && !lease_holds(http->worker)) {
+		lease_failure(f);
+		return -1;
+	}
 	r->done = r->enough = r->sent = false;
 	r->status = 0;
 	r->error[0] = '\0';
@@ -229,7 +217,7 @@ http_start(struct http *http, struct http_request *r, struct failure *f)
 	r->direct_state = DIRECT_SENDING;
 	object_info_init(&r->info);
 	failure_init(&r->refused);
-	r->call.now = clock_wall();
+	r->call.now = clock_wall() + (time_t)r->store->skew_s;
 	if (store_build(&r->store->conf, &r->call, &r->wire, why, sizeof(why)) == -1) {
 		strlcpy(f->store, r->store->conf.name, sizeof(f->store));
 		return failure_set(f, CLASS_PERMANENT, "%s: %s", r->store->conf.name, why);
@@ -241,18 +229,9 @@ http_start(struct http *http, struct http_request *r, struct failure *f)
 	if (curl_multi_add_handle(http->multi, r->easy) != CURLM_OK)
 		fatal(EX_SOFTWARE, "a request cannot be added");
 	r->active = http->fresh = true;
+	if (http_writes(r))
+		LIST_INSERT_HEAD(&http->writing, r, writing);
 	return 0;
-}
-
-/* What the kernel still holds of a body that is broken off is not to arrive: the connection is reset, not closed. */
-static void
-http_reset(struct http_request *r)
-{
-	struct linger none = { .l_onoff = 1, .l_linger = 0 };
-	int fd = http_socket(r);
-
-	if (fd != -1)
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 }
 
 /* Out of the multi handle; a request that was still under way loses its connection. */
@@ -263,6 +242,8 @@ http_detach(struct http_request *r)
 
 	if (r->easy == NULL)
 		return;
+	if (http_writes(r))
+		LIST_REMOVE(r, writing);
 	curl_easy_getinfo(r->easy, CURLINFO_REQUEST_SIZE, &sent);
 	r->sent = sent > 0;
 	if (r->active && r->role == HTTP_WRITER)
@@ -327,6 +308,8 @@ int
 http_once(struct worker *w, struct http_request *r, struct failure *f)
 {
 	failure_init(f);
+	if (http_writes(r) && lease_await(w) == -1)
+		return -1;
 	if (http_start(w->http, r, f) == -1)
 		return -1;
 	if (loop_wait(w, http_is_done, r, 0) == -1) {
@@ -444,6 +427,7 @@ http_perform(struct http *http)
 	struct CURLMsg *msg;
 	int running, left;
 
+	http_fence(http);
 	http->fresh = false;
 	if (curl_multi_perform(http->multi, &running) != CURLM_OK)
 		fatal(EX_SOFTWARE, "libcurl cannot go on");

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "worker/failure.h"
 #include "worker/s3xml.h"
@@ -63,6 +64,7 @@ struct http_request {
 
 	/* http.c's own */
 	struct http *http;
+	LIST_ENTRY(http_request) writing; /* where it changes the store */
 	CURL *easy;
 	CURLcode result;
 	struct http_place {
@@ -153,5 +155,8 @@ int http_failure(const struct http_request *r, struct failure *f, enum error_cla
 bool http_is_fresh(const struct http *http);
 void http_poll(struct http *http, struct curl_waitfd *fds, unsigned n, int timeout_ms);
 void http_perform(struct http *http);
+
+/* Breaks off what changes a store if the lease does not hold (lease.h); what is started then fails at once. */
+void http_fence(struct http *http);
 
 #endif

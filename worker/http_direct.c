@@ -15,6 +15,7 @@
 
 #include "worker/http.h"
 #include "worker/http_easy.h"
+#include "worker/lease.h"
 #include "worker/memory.h"
 
 void
@@ -83,8 +84,12 @@ http_is_direct(const struct http_request *r)
 size_t
 http_send(struct http_request *r, const char *buf, size_t len)
 {
-	ssize_t n = send(r->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n;
 
+	/* then the loop's next turn cuts it off */
+	if (!lease_holds(r->http->worker))
+		return 0;
+	n = send(r->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	r->direct_blocked = n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK);
 	if (n >= 0) {
 		r->direct_sent += n;

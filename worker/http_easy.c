@@ -1,14 +1,20 @@
 /*
  * libcurl's easy handles: options and outcomes.
  */
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
+#include "common/log.h"
 #include "worker/http_easy.h"
 #include "worker/memory.h"
 
 #define HTTP_SMALL_BUFFER (64 << 10)
 #define HTTP_CONTROL_BUFFER (16 << 10)
+#define HTTP_SKEW_MIN_S 30
+#define HTTP_SKEW_MAX_S 86400
 #define HTTP_KEPT_SECONDS 45	      /* RGW and many proxies close an idle connection after 60 s or so */
 #define HTTP_COMPLETE_TIMEOUT_MS 600000 /* a large object is put together, or copied, while the answer's blanks come */
 
@@ -212,6 +218,25 @@ http_is_sent_elsewhere(const struct http_request *r)
 	return r->store->conf.kind != STORE_HTTP && (r->status == 301 || r->status == 302 || r->status == 307 || r->status == 308);
 }
 
+/*
+ * Signatures carry the time, and stores bear with some minutes.  A refusal whose Date is far from the time that we sign by is answered
+ * by signing by the store's clock; it need not say so, since that to a HEAD has no document.  Should it have meant our keys, it says so
+ * again.  Nobody makes us sign for another day.
+ */
+static bool
+http_learn_skew(struct http_request *r)
+{
+	int64_t skew = r->info.date - clock_wall();
+
+	if (r->status != 403 || r->info.date < 0 || r->store->conf.access_key[0] == '\0' || llabs(skew) > HTTP_SKEW_MAX_S ||
+	    llabs(skew - r->store->skew_s) < HTTP_SKEW_MIN_S)
+		return false;
+	r->store->skew_s = skew;
+	log_warn("store %s: its clock is %" PRId64 " s %s ours; requests are signed by its clock", r->store->conf.name,
+	    skew < 0 ? -skew : skew, skew < 0 ? "behind" : "ahead of");
+	return true;
+}
+
 static void
 http_classify_status(struct http_request *r, struct failure *f)
 {
@@ -224,7 +249,7 @@ http_classify_status(struct http_request *r, struct failure *f)
 		code = r->xml.code;
 		message = r->xml.message;
 	}
-	class = store_classify(r->status, code, r->call.op);
+	class = http_learn_skew(r) ? CLASS_TRANSIENT : store_classify(r->status, code, r->call.op);
 	if (http_is_sent_elsewhere(r)) {
 		http_failure(r, f, CLASS_PERMANENT,
 		    "HTTP %d: the bucket is elsewhere, at %.*s; set endpoint and region of store %s", r->status,
@@ -243,6 +268,7 @@ http_classify_result(struct http_request *r, struct failure *f)
 {
 	if (r->refused.class != CLASS_NONE) {
 		http_failure(r, f, r->refused.class, "%s", r->refused.text);
+		f->lapsed = r->refused.lapsed;
 		return;
 	}
 	/* an error's status counts even if the rest of it did not come, or our body was not taken to its end */

@@ -19,6 +19,7 @@ struct http {
 	int nsockets, sockets_room;
 	struct http_request *direct[HTTP_WAIT_MAX]; /* those whose bodies are being sent by http_send() */
 	int ndirect;
+	LIST_HEAD(, http_request) writing; /* active, and of those that change a store */
 	bool fresh; /* started, and not yet performed */
 };
 
@@ -37,6 +38,11 @@ unsigned http_direct_wait(const struct http *http, struct curl_waitfd *fds);
 
 CURL *http_easy_take(struct http *http, enum http_role role);
 void http_easy_give(struct http *http, enum http_role role, CURL *easy);
+
+/* http_fence.c: what is answered by a list; what changes a store; its connection is to be reset, not closed. */
+bool http_lists(const struct http_request *r);
+bool http_writes(const struct http_request *r);
+void http_reset(struct http_request *r);
 
 /* Sets up r->easy for r->wire. */
 void http_easy_set(struct http_request *r, const struct config_worker *conf);

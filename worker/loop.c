@@ -10,6 +10,7 @@
 #include "common/db.h"
 #include "common/log.h"
 #include "worker/http.h"
+#include "worker/lease.h"
 #include "worker/loop.h"
 #include "worker/session.h"
 
@@ -56,6 +57,8 @@ loop_turn(struct worker *w, int64_t wake)
 	struct curl_waitfd fds[LOOP_FDS + HTTP_WAIT_MAX];
 	int timeout;
 
+	lease_watch(w);
+	http_fence(w->http);
 	/* a request that was just started has nothing to wait for */
 	if (http_is_fresh(w->http)) {
 		http_perform(w->http);
@@ -63,7 +66,7 @@ loop_turn(struct worker *w, int64_t wake)
 	}
 	if (w->db != NULL)
 		wake = clock_earlier(wake, db_deadline(w->db));
-	wake = clock_earlier(wake, session_deadline(w));
+	wake = clock_earlier(clock_earlier(wake, session_deadline(w)), lease_deadline(w));
 	timeout = clock_until(wake);
 	if (timeout == -1 || timeout > LOOP_IDLE_MS)
 		timeout = LOOP_IDLE_MS;

@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/lease.h"
 #include "worker/memory.h"
 #include "worker/pipe.h"
 
@@ -99,7 +100,10 @@ pipe_return(struct pipe *p)
 static void
 pipe_retry(struct pipe *p, const struct failure *f, bool reading, int64_t now)
 {
-	int64_t at = failure_retry_at(f, ++p->tries, now);
+	int64_t at;
+
+	p->tries += !f->lapsed;
+	at = failure_retry_at(f, p->tries, now);
 
 	p->throttled += f->class == CLASS_THROTTLED;
 	/* what was spoiled has to be removed before anything else is tried */
@@ -175,6 +179,9 @@ pipe_run(struct pipe *p, int64_t now, int64_t *wake)
 			*wake = clock_earlier(*wake, p->retry_at);
 			return;
 		}
+		/* the master's word of it turns the loop */
+		if (!lease_holds(p->t->w))
+			return;
 		pipe_restart(p, now);
 	}
 	failure_init(&f);

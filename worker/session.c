@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/lease.h"
 #include "worker/memory.h"
 #include "worker/session.h"
 #include "worker/transfer.h"
@@ -145,6 +146,9 @@ session_dispatch(struct worker *w, const struct msg *msg, int fd)
 			rate_set(&w->queue_rate, msg->rate.rate, clock_ms());
 		else if ((store = session_store(w, msg->rate.store)) != NULL)
 			rate_set(&store->rate, msg->rate.rate, clock_ms());
+		break;
+	case MSG_LEASE:
+		lease_take(w, &msg->lease);
 		break;
 	case MSG_RETIRE:
 		w->retire = true;

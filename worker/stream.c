@@ -12,6 +12,7 @@
 #include "worker/checkpoint.h"
 #include "worker/crc64.h"
 #include "worker/finish.h"
+#include "worker/lease.h"
 #include "worker/loop.h"
 #include "worker/memory.h"
 #include "worker/parts.h"
@@ -113,6 +114,8 @@ stream_send(struct stream *s, int number, int64_t offset, int64_t size)
 	int tries = 0;
 
 	for (;;) {
+		if (lease_await(s->t->w) == -1)
+			return -1;
 		failure_init(&s->t->failure);
 		s->ring.out = out;
 		s->t->puts++;

@@ -25,6 +25,7 @@ struct store {
 	struct config_store conf;
 	struct curl_slist *resolve; /* CURLOPT_RESOLVE, NULL if there is none */
 	struct rate rate;
+	int64_t skew_s;	   /* how far the store's clock is ahead of ours, where that matters */
 	int64_t answer_us; /* from a request to the head of its answer, of late; 0: none yet */
 };
 
@@ -56,6 +57,8 @@ struct worker {
 	bool eof;	/* the master is gone: the same, at once */
 	bool retire;	/* exit once idle */
 	bool unsettled; /* a task's end could not be recorded: better a new process */
+	int64_t lease_until; /* on clock_boot_ms(); see lease.h */
+	bool lapsed;	     /* and it has been said */
 	int64_t deadline; /* with stop or eof: when to be gone, on clock_ms() */
 
 	int64_t idle_us;	   /* waited in the loop, ever */

@@ -54,6 +54,10 @@ void writer_begin(struct writer *w, int number, int64_t offset, int64_t size, in
 /* From outside of callbacks.  Returns 0, with w->done when the destination has taken and confirmed all of it, or -1. */
 int writer_run(struct writer *w, int64_t now, int64_t *wake, struct failure *f);
 
+/* writer_check.c: holds the answer against what was sent, 0 or -1; says of a failed request what its frame has to do with it, -1. */
+int writer_check(struct writer *w, struct failure *f);
+int writer_blame_frame(struct writer *w, struct failure *f);
+
 /* Breaks off. */
 void writer_drop(struct writer *w);
 void writer_release(struct writer *w);

@@ -53,6 +53,7 @@ class Ferryd:
         self.worker = {"memory": "64M", "streams": 4, "part_size": "5M", **(worker or {})}
         self.http, self.stores = http or {}, {name: dict(store) for name, store in stores.items()}
         self.process, self.pid, self.killed, self.seen, self.environment = None, None, False, set(), {}
+        self.prefix = []  # a command that becomes ferryd
         self.write()
         shutil.chown(self.directory, ACCOUNT)
 
@@ -86,7 +87,7 @@ class Ferryd:
 
     def spawn(self, *arguments, **options):
         env = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **self.environment}
-        return subprocess.Popen([self.program, *arguments, "-f", self.file], env=env, stdin=subprocess.DEVNULL, **options)
+        return subprocess.Popen([*self.prefix, self.program, *arguments, "-f", self.file], env=env, stdin=subprocess.DEVNULL, **options)
 
     def run(self, *arguments):
         """ferryd to its end; (exit code, stdout, stderr)."""

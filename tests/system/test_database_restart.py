@@ -61,7 +61,7 @@ def test_immediate_shutdown_in_mid_transfer(ferryd, db, cos, spool, pg):
 @pytest.mark.limit(150)
 def test_database_away_for_20_s_in_mid_transfer(ferryd, db, cos, spool, pg):
     size = 120 * MIB
-    daemon, task, workers = begin(ferryd, db, cos, spool, size, 5 * MIB, lease="5s")
+    daemon, task, workers = begin(ferryd, db, cos, spool, size, 5 * MIB, lease="40s")
     pg.stop()
     before = sum(cos.received("object").values())
     time.sleep(20)
@@ -73,6 +73,27 @@ def test_database_away_for_20_s_in_mid_transfer(ferryd, db, cos, spool, pg):
     must_have_gone_on(daemon, db, cos, spool, task, size, workers)
     must_say_it_once(daemon, 1)
     assert db.one("SELECT count(*) FROM ferry.node") == 1
+
+
+def test_database_away_for_longer_than_the_lease(ferryd, db, cos, spool, pg):
+    size = 40 * MIB
+    daemon, task, workers = begin(ferryd, db, cos, spool, size, 5 * MIB, lease="3s")
+    pg.stop()
+    daemon.wait_log(f"task {task}: the node's lease has run out", 5)
+    lapsed = (time.time() + 0.1) * 1000
+    before = sum(cos.received("object").values())
+    time.sleep(1.5)
+    late = [e for e in cos.log(key="object") if e["time"] > lapsed or (e["finished"] and e["time"] + e["ms"] > lapsed)]
+    assert not late, "something was sent when others might have had the task"
+    pg.start()
+    cos.rate(0)
+    row = db.done(task)
+    assert (row["claim"], row["attempt"], row["crashes"]) == (1, 0, 0)
+    assert daemon.log(f"task {task}: the node's lease has been renewed; goes on")
+    assert int(row["crc64"]) == spool.crc64("object", size) and cos.object("object")["puts"] == 1
+    assert daemon.workers() == workers and before > 10 * MIB
+    again = sum(cos.received("object").values()) - size
+    assert again <= 4 * 5 * MIB, f"{again} bytes more than the parts that were in flight were sent again"
 
 
 def test_transfer_that_ends_while_the_database_is_away_is_settled_when_it_is_back(ferryd, db, cos, spool, pg):

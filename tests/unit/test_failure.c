@@ -47,6 +47,9 @@ main(void)
 	f.retry_after = -1;
 	f.class = CLASS_PERMANENT;
 	is_int(failure_retry_at(&f, 1, 1000), 0, "what is permanent is not tried again");
+	f.lapsed = true;
+	ok(failure_retry_at(&f, 99, 1000) > 1000, "what our own lease has cut off is no try");
+	f.lapsed = false;
 	f.class = CLASS_SOURCE_CHANGED;
 	is_int(failure_retry_at(&f, 1, 1000), 0, "nor is a source that changed");
 	ok(text_is_plain("\"abc-7\"") && !text_is_plain("a\tb") && !text_is_plain("\xc3\xa9"), "plain text is printable ASCII");

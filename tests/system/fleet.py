@@ -1,0 +1,266 @@
+"""
+Nodes apart from each other: a network namespace each, with one cable to the database and one to the store, that can be pulled.
+
+The cables end in a namespace of their own, the hub, where a proxy waits at the end of each; the proxies' other side is the tests'
+PostgreSQL and COS endpoint.  No address outside of these namespaces is made.
+"""
+
+import collections
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from rig import MIB, wait_until
+from stores import BUCKET
+
+CLONE_NEWNET = 0x40000000
+PIECE, BUFFER = 1 << 16, 1 << 17
+RESET = struct.pack("ii", 1, 0)
+WRITES = ("put", "initiate", "part", "complete", "abort")
+
+
+def ip(*arguments, check=True):
+    subprocess.run(["ip", *arguments], check=check, stdout=subprocess.DEVNULL, stderr=None if check else subprocess.DEVNULL)
+
+
+def listen_in(namespace):
+    """A listening socket that belongs to the namespace; only the thread that makes it goes there."""
+    made = []
+
+    def make():
+        with open(f"/run/netns/{namespace}") as f:
+            if ctypes.CDLL(None, use_errno=True).setns(f.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        listener = socket.socket()
+        # small, so that what a frozen process has left in the kernel is little
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        listener.bind(("0.0.0.0", 0))
+        listener.listen(64)
+        made.append(listener)
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+class Proxy:
+    """
+    What comes to it from a node goes to address.  By our port of each connection: who is the node at its other end, and when something
+    came from there.
+    """
+
+    def __init__(self, namespace, address):
+        self.address, self.who, self.heard = address, {}, collections.defaultdict(list)
+        self.listener = listen_in(namespace)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, peer = self.listener.accept()
+                threading.Thread(target=self._serve, args=(client, int(peer[0].split(".")[2])), daemon=True).start()
+
+    def _serve(self, client, node):
+        server = socket.socket(socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET)
+        with contextlib.suppress(OSError):
+            if server.family == socket.AF_INET:
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+                server.bind(("127.0.0.1", 0))
+                self.who[server.getsockname()[1]] = node
+                server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            server.connect(self.address)
+            threading.Thread(target=self._pump, args=(server, client), daemon=True).start()
+        self._pump(client, server, self.heard[server.getsockname()[1]] if server.family == socket.AF_INET else [])
+
+    @staticmethod
+    def _pump(source, sink, heard=None):
+        """An end is passed on as an end, anything else as a reset: half a request is not to look like a whole one."""
+        try:
+            while data := source.recv(PIECE):
+                if heard is not None:
+                    heard.append(time.time())
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            for end in (source, sink):
+                with contextlib.suppress(OSError):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                    end.shutdown(socket.SHUT_RDWR)
+                    end.close()
+
+    def stop(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+class Node:
+    """One ferryd in a namespace of its own."""
+
+    def __init__(self, number, namespace, daemon):
+        self.number, self.namespace, self.daemon = number, namespace, daemon
+
+    def row(self, db):
+        """Its row as of now, None if that is gone; times are seconds since 1970 by the database's clock."""
+        rows = db.sql("SELECT id, extract(epoch FROM renewed_at + lease) AS lapses FROM ferry.node WHERE name LIKE %s "
+                      "ORDER BY id DESC LIMIT 1", (f"%{self.daemon.name}/%",))
+        return rows[0] if rows else None
+
+    def processes(self, which):
+        return {"master": [self.daemon.pid], "workers": self.daemon.workers(),
+                "both": [self.daemon.pid, *self.daemon.workers()]}[which]
+
+
+class Fleet:
+    def __init__(self, make, db, cos, spool):
+        self.make, self.db, self.cos, self.spool = make, db, cos, spool
+        self.names, self.nodes, self.frozen, self.proxies = [], [], [], []
+        self.sweep()
+        self.hub = self.namespace("hub")
+        self.database = self.proxy(f"{db.pg.directory}/.s.PGSQL.{db.pg.port}")
+        self.store = self.proxy(("127.0.0.1", cos.port))
+
+    @staticmethod
+    def sweep():
+        """What a session that was killed has left."""
+        for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else []:
+            if name.startswith("ferry-") and not os.path.exists(f"/proc/{name.split('-')[1]}"):
+                ip("netns", "delete", name, check=False)
+
+    def namespace(self, name):
+        name = f"ferry-{os.getpid()}-{name}"
+        ip("netns", "add", name)
+        self.names.append(name)
+        ip("-n", name, "link", "set", "lo", "up")
+        return name
+
+    def proxy(self, address):
+        self.proxies.append(Proxy(self.hub, address))
+        return self.proxies[-1]
+
+    def cable(self, node, kind, net):
+        """From 10.NET.NODE.1 in the hub to 10.NET.NODE.2 in the node."""
+        end = f"{kind}{node}"
+        ip("-n", self.hub, "link", "add", end, "type", "veth", "peer", "name", kind, "netns", self.names[-1])
+        for namespace, device, last in ((self.hub, end, 1), (self.names[-1], kind, 2)):
+            ip("-n", namespace, "address", "add", f"10.{net}.{node}.{last}/24", "dev", device)
+            ip("-n", namespace, "link", "set", device, "up")
+
+    def start(self, count=3, **conf):
+        for _ in range(count):
+            number = len(self.nodes) + 1
+            namespace = self.namespace(f"node{number}")
+            self.cable(number, "database", 77)
+            self.cable(number, "store", 78)
+            store = self.cos.store()
+            stores = {"cos": {**store, "endpoint": store["endpoint"].replace(str(self.cos.port), str(self.store.port)),
+                              "resolve": [r.replace(f":{self.cos.port}:127.0.0.1", f":{self.store.port}:10.78.{number}.1")
+                                          for r in store["resolve"]]},
+                      "spool": self.spool.store()}
+            daemon = self.make(stores, start=False, workers=2, worker={"streams": 2, "part_size": "5M"}, **conf)
+            daemon.conf["database"] = (f"host=10.77.{number}.1 port={self.database.port} dbname={self.db.name} "
+                                       "user=ferry_test_daemon sslmode=disable")
+            daemon.write()
+            daemon.prefix = ["nsenter", f"--net=/run/netns/{namespace}"]
+            self.nodes.append(Node(number, namespace, daemon))
+        return self.nodes
+
+    def up(self, ahead=0):
+        """The first so many seconds before the others, so that they do not renew at the same moments."""
+        for node in self.nodes:
+            node.daemon.start(ready=False)
+            time.sleep(ahead if node is self.nodes[0] else 0)
+        for node in self.nodes:
+            node.daemon.ready()
+        return self.nodes
+
+    # The load
+
+    def load(self, small=30, large=6, tag=""):
+        """Objects of one PUT, and of five parts; {task: (key, size, seed)}."""
+        sizes = {"small": 300 * 1024 + 1, "large": 20 * MIB + 7}
+        sources = {kind: self.spool.put(f"{kind}{tag}", size) for kind, size in sizes.items()}
+        tasks = {}
+        for n in range(max(small, large)):
+            for kind, most in (("large", large), ("small", small)):
+                if n < most:
+                    key = f"{kind}{tag}-{n}"
+                    tasks[self.db.put(sources[kind], f"cos://{BUCKET}/{key}")] = (key, sizes[kind], f"{kind}{tag}")
+        return tasks
+
+    def held(self, node):
+        """Tasks that run there."""
+        row = node.row(self.db)
+        return [r["id"] for r in self.db.sql("SELECT id FROM ferry.task WHERE node = %s AND state = 'running'",
+                                             (row["id"],))] if row else []
+
+    def wait_busy(self, node):
+        """Until it carries a large one of which parts are there."""
+        wait_until(lambda: self.db.sql("SELECT 1 FROM ferry.task t JOIN ferry.part p ON p.task = t.id WHERE t.node = %s AND "
+                                       "t.state = 'running'", ((node.row(self.db) or {"id": 0})["id"],)), 20,
+                   f"node {node.number} to carry something", step=0.005)
+
+    # What happens to nodes
+
+    def freeze(self, node, which="both"):
+        self.frozen = node.processes(which)
+        for pid in self.frozen:
+            os.kill(pid, signal.SIGSTOP)
+        return time.time()
+
+    def wake(self):
+        for pid in self.frozen:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self.frozen = []
+        return time.time()
+
+    def kill(self, node):
+        for pid in node.processes("both"):
+            os.kill(pid, signal.SIGKILL)
+        node.daemon.killed = True
+        node.daemon.process.wait()
+        return time.time()
+
+    def pull(self, node, *cables):
+        for kind in cables:
+            ip("-n", self.hub, "link", "set", f"{kind}{node.number}", "down")
+        return time.time()
+
+    def plug(self, node, *cables):
+        for kind in cables:
+            ip("-n", self.hub, "link", "set", f"{kind}{node.number}", "up")
+        return time.time()
+
+    # What must be true
+
+    def writes(self, node, since, keys):
+        """Requests about those objects that change the store, and of which something has left the node after that."""
+        return [e for e in self.cos.log() if e["op"] in WRITES and e["key"] in keys and self.store.who.get(e["peer"]) == node.number
+                and any(max(since, e["time"] / 1000) < at <= (e["time"] + e["ms"]) / 1000 for at in self.store.heard[e["peer"]])]
+
+    def check(self, tasks, again=()):
+        """All done, once in the table and in the logs, and right and once at the destination; those of again perhaps put again."""
+        self.db.done(*tasks, timeout=60)
+        logs = "\n".join(node.daemon.log_text() for node in self.nodes)
+        for task, (key, size, seed) in tasks.items():
+            row, found = self.db.task(task), self.cos.object(key)
+            assert found["size"] == size and int(found["crc64"]) == self.spool.crc64(seed, size, seed) == int(row["crc64"]), key
+            assert found["puts"] == 1 or task in again, f"{key} was made {found['puts']} times: {self.cos.log(key=key)}"
+            assert logs.count(f'msg="task {task} done"') <= 1, f"task {task} was settled more than once"
+        assert not self.cos.uploads()
+
+    def remove(self):
+        self.wake()
+        for proxy in self.proxies:
+            proxy.stop()
+        for name in self.names:
+            ip("netns", "delete", name, check=False)

@@ -1,0 +1,179 @@
+"""Three nodes that die, freeze, are cut off and disagree about the time, under load: everything is done, and done once."""
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from fleet import Fleet
+from rig import ACCOUNT, BUILD, MIB, wait_until
+from stores import BUCKET
+
+LEASE = 2
+
+
+@pytest.fixture
+def fleet(ferryd, db, cos, spool):
+    made = Fleet(ferryd, db, cos, spool)
+    yield made
+    try:
+        made.wake()
+        for node in made.nodes:
+            made.plug(node, "database", "store")
+            if node.daemon.alive():
+                node.daemon.stop()
+    finally:
+        made.remove()
+
+
+def under_load(fleet, cos, lease=LEASE, ahead=0, **load):
+    """Three nodes at work; the first carries a large object."""
+    cos.rate(24 * MIB)
+    fleet.start(lease=f"{lease}s")
+    fleet.up(ahead)
+    tasks = fleet.load(**load)
+    fleet.wait_busy(fleet.nodes[0])
+    return fleet.nodes[0], tasks
+
+
+def wait_rescued(fleet, db, number):
+    """When the tasks of that row are with others again."""
+    wait_until(lambda: not db.sql("SELECT 1 FROM ferry.node WHERE id = %s UNION ALL "
+                                  "SELECT 1 FROM ferry.task WHERE node = %s AND state = 'running'", (number, number)), 30,
+               "the rescue", step=0.005)
+    return time.time()
+
+
+def test_node_that_is_killed_is_rescued_when_its_lease_ends(fleet, db, cos):
+    node, tasks = under_load(fleet, cos, lease=7, ahead=1.2, large=9)
+    row, held = node.row(db), fleet.held(node)
+    killed = fleet.kill(node)
+    lapses = float(node.row(db)["lapses"])
+    rescued = wait_rescued(fleet, db, row["id"])
+    print(f"rescued {rescued - killed:.2f} s after the death, {rescued - lapses:.3f} s after the lease of 7 s")
+    assert lapses <= rescued <= min(lapses + 0.7, killed + 7 + 2)
+    cos.rate(0)
+    fleet.check(tasks, again=held)
+
+
+def test_killed_worker_is_settled_within_100_ms(fleet, db, cos):
+    node, tasks = under_load(fleet, cos)
+    task = max(node.daemon.busy(), default=None) or fleet.held(node)[0]
+    victim, claim = node.daemon.worker_of(task), db.task(task)["claim"]
+    killed = time.time()
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: db.one("SELECT crashes FROM ferry.task WHERE id = %s AND (state <> 'running' OR claim > %s) "
+                              "UNION ALL SELECT 0", (task, claim)), 5, "the death to be settled", step=0.001)
+    took = time.time() - killed
+    print(f"settled {took * 1000:.0f} ms after the death")
+    assert took < 0.1
+    cos.rate(0)
+    fleet.check(tasks, again=[task])
+
+
+@pytest.mark.parametrize("which", ["master", "both"])
+def test_frozen_node_writes_nothing_once_its_lease_has_ended(fleet, db, cos, which):
+    node, tasks = under_load(fleet, cos, large=9)
+    row = node.row(db)
+    fleet.freeze(node, which)
+    held = {tasks[t][0] for t in fleet.held(node)}
+    lapses = float(node.row(db)["lapses"])
+    rescued = wait_rescued(fleet, db, row["id"])
+    assert held and lapses <= rescued <= lapses + 2
+    cos.rate(0)
+    fleet.check(tasks)
+    woken = fleet.wake()
+    node.daemon.wait_log("has lapsed: its tasks are with other nodes")
+    later = fleet.load(small=6, large=1, tag="later")
+    fleet.check({**tasks, **later})
+    since = woken if which == "both" else lapses
+    assert not fleet.writes(node, since, held)
+    assert node.daemon.log("the node's lease has run out")
+    assert node.row(db)["id"] != row["id"], "the same identity after its lease had lapsed"
+
+
+def test_frozen_workers_of_a_node_that_renews_go_on(fleet, db, cos):
+    node, tasks = under_load(fleet, cos)
+    row, held = node.row(db), fleet.held(node)
+    fleet.freeze(node, "workers")
+    time.sleep(LEASE + 1)
+    assert fleet.held(node) == held
+    fleet.wake()
+    cos.rate(0)
+    fleet.check(tasks)
+    assert node.row(db)["id"] == row["id"] and all(db.task(t)["claim"] == 1 for t in held)
+
+
+@pytest.mark.parametrize("cables", [("database",), ("store",), ("database", "store")], ids=" and ".join)
+def test_node_that_is_cut_off(fleet, db, cos, cables):
+    node, tasks = under_load(fleet, cos, large=9)
+    row = node.row(db)
+    fleet.pull(node, *cables)
+    held = {tasks[t][0] for t in fleet.held(node)}
+    if "database" in cables:
+        lapses = float(node.row(db)["lapses"])
+        rescued = wait_rescued(fleet, db, row["id"])
+        assert held and lapses <= rescued <= lapses + 2
+        cos.rate(0)
+        fleet.check(tasks)
+    else:
+        time.sleep(LEASE + 1)
+        assert node.row(db)["id"] == row["id"]
+    healed = fleet.plug(node, *cables)
+    cos.rate(0)
+    later = fleet.load(small=6, large=1, tag="later")
+    if "database" in cables:
+        node.daemon.wait_log("has lapsed: its tasks are with other nodes", 15)
+        assert not fleet.writes(node, healed if "store" in cables else lapses, held)
+        assert node.daemon.log("the node's lease has run out")
+    fleet.check({**tasks, **later}, again=() if "store" not in cables else [t for t in tasks if tasks[t][0] in held])
+
+
+def clock_off(node, directory, offset):
+    """Its processes see the time so far off; the monotonic clocks stay right, as they do where a clock is set wrong."""
+    library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+    node.daemon.environment.update(LD_PRELOAD=library, FAKETIME=offset, DONT_FAKE_MONOTONIC="1")
+    program = f"{directory}/worker-{node.number}"
+    shutil.copy(f"{BUILD}/tests/preload_exec", program)
+    shutil.chown(program, ACCOUNT)
+    with open(program + ".env", "w") as env:
+        env.write(f"WORKER={BUILD}/ferry-worker\nLD_PRELOAD={library}\nFAKETIME={offset}\nDONT_FAKE_MONOTONIC=1\n")
+    node.daemon.conf["worker_program"] = program
+    node.daemon.write()
+
+
+def test_clocks_that_are_an_hour_off(fleet, db, cos, tmp_base):
+    ahead, behind, _ = fleet.start(lease=f"{LEASE}s")
+    clock_off(ahead, tmp_base, "+1h")
+    clock_off(behind, tmp_base, "-1h")
+    fleet.up()
+    cos.rate(24 * MIB)
+    tasks = fleet.load(small=24, large=3)
+    due = db.one("INSERT INTO ferry.task (source, destination, run_at, if_exists) VALUES (%s, %s, now() + interval '3 s', 'fail') "
+                 "RETURNING id", ("spool://small", f"cos://{BUCKET}/due"))
+    head = [db.put(f"cos://{BUCKET}/large-0", f"spool://back-{n}", run_at="infinity") for n in range(6)]
+    fleet.check(tasks)
+    db.sql("UPDATE ferry.task SET run_at = now() WHERE id = ANY (%s)", (head,))
+    rows = db.done(due, *head)
+    assert rows[0]["started_at"] >= rows[0]["run_at"]
+    assert all((row["attempt"], row["crashes"]) == (0, 0) for row in map(db.task, [*tasks, due, *head]))
+    for node, word in ((ahead, "behind"), (behind, "ahead of")):
+        said = node.daemon.log(rf"store cos: its clock is (3599|3600|3601) s {word} ours")
+        assert 1 <= len(said) <= 2, "once a worker"
+        assert node.daemon.log(r'msg="task \d+ done"'), "a node with a wrong clock did nothing"
+        assert not node.daemon.log("lapsed|lease of|run out")
+
+
+def test_host_name_and_pid_of_one_that_died(fleet, db, cos):
+    node, tasks = under_load(fleet, cos)
+    row, held = node.row(db), fleet.held(node)
+    fleet.kill(node)
+    node.daemon.start()
+    wait_until(lambda: node.row(db)["id"] != row["id"], 10, "a row of its own")
+    db.sql("UPDATE ferry.node SET pid = %s WHERE id = %s", (node.daemon.pid, row["id"]))
+    wait_rescued(fleet, db, row["id"])
+    assert node.row(db)["id"] != row["id"]
+    cos.rate(0)
+    fleet.check(tasks, again=held)
