@@ -81,6 +81,7 @@ struct config {
 	char log[CONFIG_PATH_MAX]; /* absolute path, "stderr" or "syslog" */
 	char log_level[16];	   /* "info" or "debug" */
 	int workers;
+	int64_t memory_total; /* of all workers and the master, bytes; 0: no limit */
 	int nqueues;
 	char queues[CONFIG_QUEUES_MAX][CONFIG_NAME_MAX];
 	int64_t lease_ms;
@@ -106,6 +107,12 @@ struct config {
 #define WORKER_RECV_BUFFER (512 << 10)	/* CURLOPT_BUFFERSIZE */
 #define WORKER_SEND_BUFFER (512 << 10)	/* CURLOPT_UPLOAD_BUFFERSIZE */
 int64_t config_memory_needed(int streams);
+
+/* What the master itself counts for in memory_total. */
+#define MASTER_MEMORY (8 << 20)
+
+/* Workers that memory_total holds, CONFIG_WORKERS_MAX at most. */
+int config_workers_most(const struct config *conf);
 
 /* Streams that a worker may come to have: those configured, or those that seven eighths of the cap hold, one at least. */
 int config_streams_most(const struct config_worker *worker);

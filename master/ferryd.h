@@ -82,7 +82,8 @@ struct slot {
 };
 
 struct pool {
-	int target; /* workers wanted: the configuration's, and TTIN and TTOU since */
+	int target; /* workers wanted: the configuration's, and TTIN and TTOU since; no more than memory_total holds */
+	int held_at; /* as was logged: what memory_total holds is less than is wanted; 0: it is not */
 	uint64_t generation;
 	bool start_failing; /* logged once an outage */
 	struct slot slots[CONFIG_WORKERS_MAX];
