@@ -76,8 +76,8 @@ RETURNS SETOF bigint LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	ORDER BY q.start + (f.place - 1) / coalesce(c.weight, 1)::double precision, q.place, f.place LIMIT wanted
 $$;
 
--- Claims at most so many tasks for a node's slots, within all limits, of none of the shunned stores; with starts, one for each of
--- queues, divided by weights.  Claims under a limit of transfers wait for each other, so that each counts what the one before
+-- Claims at most so many tasks for a node's slots, within all limits, of none of the shunned stores; where one of
+-- queues has a weight, divided by weights, with starts, one for each of queues.  Claims under a limit of transfers wait for each other, so that each counts what the one before
 -- has taken: every statement in here sees what was committed before it began.  A round takes no more than the narrowest limit
 -- leaves.  More is looked at than is wanted, because others may be about to take the same.
 DROP FUNCTION ferry.claim(bigint, integer[], text[], integer, text[]);
@@ -90,6 +90,7 @@ DECLARE
 	room integer;
 	closed text[];
 	served text[];
+	weighted boolean := EXISTS (SELECT FROM ferry.queue q WHERE q.name = ANY (queues) AND q.weight IS NOT NULL);
 	begun double precision[] := starts;
 	found bigint[];
 BEGIN
@@ -110,7 +111,7 @@ BEGIN
 		             AND NOT EXISTS (SELECT FROM room r WHERE r.kind = 'queue' AND r.name = u AND r.left <= 0)
 		             ORDER BY place)
 		INTO room, closed, served;
-		IF starts IS NULL THEN
+		IF NOT weighted THEN
 			found := ARRAY(SELECT ferry.next_tasks(served, closed, 2 * room + 8, starving));
 		ELSE
 			found := ARRAY(SELECT ferry.fair_tasks(served, ARRAY(SELECT begun[array_position(queues, u)]
@@ -127,7 +128,7 @@ BEGIN
 		GET DIAGNOSTICS got = ROW_COUNT;
 		taken := taken + got;
 		EXIT WHEN got = 0 OR (got < room AND cardinality(found) < 2 * room + 8);
-		IF taken < wanted AND starts IS NOT NULL THEN
+		IF taken < wanted AND weighted THEN
 			begun := ARRAY(SELECT b.begun + b.tasks / coalesce(c.weight, 1)::double precision FROM (
 				SELECT u.name, u.begun, u.place, (SELECT count(*) FROM ferry.task t
 					WHERE t.id = ANY (found) AND t.state = 'running' AND t.node = claimer AND t.queue = u.name) AS tasks

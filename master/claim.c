@@ -69,7 +69,7 @@ static const struct place start = { .rank = "-2147483648", .run_at = "-infinity"
 
 /*
  * Where something is limited or queues have weights, where $5, stores that have asked to slow down, are to be left alone, or where
- * it is the turn of what starves ($7).  $6 starts of the queues, NULL without weights.
+ * it is the turn of what starves ($7).  $6 starts of the queues.
  */
 static const struct db_stmt stmt_claim_limited = {
 	.name = "claim_limited",
@@ -270,7 +270,7 @@ submit_limited(struct master *m, const char *const *common)
 		sqlarray_add_str(&stores, shunned[i]);
 	fair_list_starts(m, &starts);
 	params[4] = sqlarray_finish(&stores);
-	params[5] = fair_has_weights(m) ? sqlarray_finish(&starts) : NULL;
+	params[5] = sqlarray_finish(&starts);
 	params[6] = q->claim_starving ? "true" : "false";
 	q->claim_from_start = true;
 	db_submit(m->db, &stmt_claim_limited, params, DB_ONCE, claimed, m);

@@ -22,8 +22,8 @@ weight_of(const struct master *m, int i)
 	return 1;
 }
 
-bool
-fair_has_weights(const struct master *m)
+static bool
+has_weights(const struct master *m)
 {
 	const struct quota *q;
 
@@ -116,7 +116,7 @@ fair_charge(struct master *m, const PGresult *res)
 	if (m->fair.claimed > TURNS_MAX * FAIR_TURN)
 		m->fair.claimed = TURNS_MAX * FAIR_TURN;
 	match_queues(m);
-	if (PQntuples(res) == 0 || !fair_has_weights(m))
+	if (PQntuples(res) == 0 || !has_weights(m))
 		return;
 	count(m, res, counts);
 	advance(m, counts);

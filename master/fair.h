@@ -19,8 +19,7 @@
 #define FAIR_TURN 10
 #define FAIR_LOOK_MS 1000
 
-/* Whether weights count.  The starts of the configuration's queues, in their order. */
-bool fair_has_weights(const struct master *m);
+/* The starts of the configuration's queues, in their order. */
 void fair_list_starts(struct master *m, struct sqlarray *starts);
 
 /* How many tasks the next claim should look for among the starving; it does so.  0: none. */

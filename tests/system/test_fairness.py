@@ -49,7 +49,7 @@ def test_weights_divide_whatever_the_priorities(ferryd, db, spool, stores, nodes
     for daemon in daemons:
         daemon.start(ready=False)
     wait_until(lambda: ended(db) == 400, 40, "all to end")
-    got = first(db, 120, skip=40)  # before a node knows of the weights it goes by priority
+    got = first(db, 120)
     assert 80 <= got["a"] <= 100, got
     assert db.one("SELECT max(claim) FROM ferry.task") == 1, "one was claimed twice"
 
