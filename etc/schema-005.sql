@@ -69,17 +69,17 @@ END $$;
 -- The same divided by weights.  Each queue has had its share up to its start, in tasks divided by its weight, so that its k-th
 -- task from here on begins at start + (k - 1) / weight; the least come first.  (Start-time fair queueing: Goyal, Vin and Cheng,
 -- SIGCOMM 1996.)
-CREATE FUNCTION ferry.fair_tasks(queues text[], starts double precision[], closed_stores text[], wanted integer, starving boolean)
-RETURNS SETOF bigint LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+CREATE FUNCTION ferry.fair_tasks(queues text[], starts double precision[], closed_stores text[], wanted integer,
+    starving boolean) RETURNS SETOF bigint LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	SELECT f.id FROM unnest(queues, starts) WITH ORDINALITY AS q(name, start, place) LEFT JOIN ferry.queue c ON c.name = q.name
 	CROSS JOIN LATERAL ferry.next_tasks(ARRAY[q.name], closed_stores, wanted, starving) WITH ORDINALITY AS f(id, place)
 	ORDER BY q.start + (f.place - 1) / coalesce(c.weight, 1)::double precision, q.place, f.place LIMIT wanted
 $$;
 
--- Claims at most so many tasks for a node's slots, within all limits, of none of the shunned stores; where one of
--- queues has a weight, divided by weights, with starts, one for each of queues.  Claims under a limit of transfers wait for each other, so that each counts what the one before
--- has taken: every statement in here sees what was committed before it began.  A round takes no more than the narrowest limit
--- leaves.  More is looked at than is wanted, because others may be about to take the same.
+-- Claims at most so many tasks for a node's slots, within all limits, of none of the shunned stores; where one of queues has a
+-- weight, divided by weights, with starts, one for each of queues.  Claims under a limit of transfers wait for each other, so that
+-- each counts what the one before has taken: every statement in here sees what was committed before it began.  A round takes
+-- no more than the narrowest limit leaves.  More is looked at than is wanted, because others may be about to take the same.
 DROP FUNCTION ferry.claim(bigint, integer[], text[], integer, text[]);
 CREATE FUNCTION ferry.claim(claimer bigint, slots integer[], queues text[], wanted integer, shunned text[],
     starts double precision[], starving boolean)

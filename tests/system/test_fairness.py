@@ -33,7 +33,7 @@ def ended(db):
 
 
 def first(db, count, skip=0):
-    """Of what queues the tasks were that ended first."""
+    """Of what queues the tasks were that ended first; those that were settled in one statement ended at one moment."""
     rows = db.sql("SELECT queue FROM ferry.task WHERE state = 'done' ORDER BY finished_at, started_at, id LIMIT %s OFFSET %s",
                   (count, skip))
     return collections.Counter(row["queue"] for row in rows)
@@ -67,6 +67,29 @@ def test_a_queue_that_was_idle_saves_nothing_up(ferryd, db, spool, stores):
     wait_until(lambda: ended(db) == 180, 20, "all to end")
     got = first(db, 40, skip=70)
     assert 15 <= got["a"] <= 25, got
+
+
+def test_weights_follow_a_change_and_end_with_it(ferryd, db, spool, stores):
+    source = spool.put("object", 10)
+    ferryd(stores, workers=1, queues=["a", "b"], poll="60s")
+
+    def round_of(skip):
+        fill(db, source, 40, "a")
+        fill(db, source, 40, "b", priority=9)
+        db.sql("SELECT ferry.resume('a'), ferry.resume('b')")
+        wait_until(lambda: ended(db) == skip + 80, 20, "all to end")
+        got = first(db, 40, skip=skip)
+        db.sql("SELECT ferry.pause('a'), ferry.pause('b')")
+        return got
+
+    db.sql("SELECT ferry.pause('a'), ferry.pause('b')")
+    assert round_of(0)["b"] >= 30, "without weights the priority decides"
+    weigh(db, a=4, b=1)
+    time.sleep(0.3)
+    assert 26 <= round_of(80)["a"] <= 37
+    weigh(db, a=None, b=None)
+    time.sleep(0.3)
+    assert round_of(160)["b"] >= 30
 
 
 def test_a_queue_that_is_full_or_empty_leaves_its_share_to_others(ferryd, db, cos, spool, stores):
@@ -124,7 +147,8 @@ def test_weighted_claim_does_not_pay_for_the_backlog(db):
     db.sql("INSERT INTO ferry.task (source, destination, queue, priority) SELECT 's://o', 's://c', CASE WHEN n % 2 = 0 THEN 'a' "
            "ELSE 'b' END, n % 7 FROM generate_series(1, 200000) n")
     db.sql("ANALYZE ferry.task_live")
-    db.sql("SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_sort', 'enable_bitmapscan', 'enable_seqscan', 'jit']) name")
+    db.sql("SELECT set_config(name, 'off', false) "
+           "FROM unnest(ARRAY['enable_sort', 'enable_bitmapscan', 'enable_seqscan', 'jit']) name")
     for starving in (False, True):
         taken = []
         for _ in range(15):
