@@ -81,6 +81,7 @@ struct config {
 	char log[CONFIG_PATH_MAX]; /* absolute path, "stderr" or "syslog" */
 	char log_level[16];	   /* "info" or "debug" */
 	int workers;
+	int64_t memory_total; /* of all workers and the master, bytes; 0: no limit */
 	int nqueues;
 	char queues[CONFIG_QUEUES_MAX][CONFIG_NAME_MAX];
 	int64_t lease_ms;
@@ -114,6 +115,12 @@ int64_t config_memory_needed(int streams);
 #define WORKER_LARGE_PIPES 4
 #define WORKER_LARGE_EXTRA (WORKER_RING_SIZE + WORKER_RECV_BUFFER)
 int config_large_pipes(const struct config_worker *worker);
+
+/* What the master itself counts for in memory_total. */
+#define MASTER_MEMORY (8 << 20)
+
+/* Workers that memory_total holds, CONFIG_WORKERS_MAX at most. */
+int config_workers_most(const struct config *conf);
 
 /* Streams that a worker may come to have: those configured, or those that seven eighths of the cap hold, one at least. */
 int config_streams_most(const struct config_worker *worker);

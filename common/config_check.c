@@ -49,6 +49,17 @@ config_large_pipes(const struct config_worker *worker)
 }
 
 int
+config_workers_most(const struct config *conf)
+{
+	int64_t most;
+
+	if (conf->memory_total == 0)
+		return CONFIG_WORKERS_MAX;
+	most = (conf->memory_total - MASTER_MEMORY) / conf->worker.memory;
+	return most < CONFIG_WORKERS_MAX ? (int)most : CONFIG_WORKERS_MAX;
+}
+
+int
 config_check_name(struct config_ctx *ctx, const char *name, int line)
 {
 	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
@@ -225,6 +236,23 @@ check_memory(struct config_ctx *ctx, const struct config_worker *worker)
 	    units_exact_size(have, sizeof(have), worker->memory));
 }
 
+static int
+check_memory_total(struct config_ctx *ctx, const struct config *conf)
+{
+	int64_t least = MASTER_MEMORY + conf->worker.memory;
+	char need[32], have[32], each[32], own[32];
+
+	if (conf->memory_total == 0 || conf->memory_total >= least)
+		return 0;
+	return config_fail(ctx, config_line(ctx, SECTION_TOP, "memory_total"),
+	    "memory_total of %s holds no worker, since worker.memory is %s and ferryd itself "
+	    "counts for %s; raise it to %s or lower worker.memory",
+	    units_exact_size(have, sizeof(have), conf->memory_total),
+	    units_exact_size(each, sizeof(each), conf->worker.memory),
+	    units_exact_size(own, sizeof(own), MASTER_MEMORY),
+	    units_exact_size(need, sizeof(need), least));
+}
+
 int
 config_check_all(struct config_ctx *ctx)
 {
@@ -233,7 +261,7 @@ config_check_all(struct config_ctx *ctx)
 	if (worker->database[0] == '\0')
 		return config_fail(ctx, 0,
 		    "database is not set; add database = \"host=/run/postgresql dbname=ferry\"");
-	if (check_memory(ctx, worker) == -1)
+	if (check_memory(ctx, worker) == -1 || check_memory_total(ctx, ctx->conf) == -1)
 		return -1;
 	if (worker->retry_delay_ms > worker->retry_delay_max_ms)
 		return config_fail(ctx,

@@ -12,6 +12,7 @@ static const char *const kind_words[] = {"s3", "cos", "file", NULL};
 static const char *const addressing_words[] = {"path", "virtual", NULL};
 static const char *const verify_words[] = {"auto", "crc64", "crc32c", "md5", "size", "none", NULL};
 static const char *const auto_words[] = {"auto", NULL};
+static const char *const none_words[] = {"none", NULL};
 static const char *const copy_words[] = {"auto", "never", NULL};
 static const char *const secret_key_words[] = {
     "is refused, since configurations are read by many; use secret_key_file or secret_key_env",
@@ -45,6 +46,8 @@ const struct config_key config_keys[] = {
     {TOP("log"), TEXT(C, log), .initial = "/var/log/ferryd/ferryd.log", .check = config_text_log},
     {TOP("log_level"), TEXT(C, log_level), .initial = "info", .words = level_words},
     {TOP("workers"), NUMBER(TYPE_INT, C, workers, 1, CONFIG_WORKERS_MAX), .initial = "4"},
+    {TOP("memory_total"), NUMBER(TYPE_SIZE, C, memory_total, MIB, 1024 * GIB), .initial = "none",
+	.words = none_words},
     {TOP("queues"), LIST_IN(C, queues, nqueues, CONFIG_QUEUES_MAX), .initial = "default"},
     {TOP("lease"), NUMBER(TYPE_DURATION, C, lease_ms, 2 * SECOND, HOUR), .initial = "30s"},
     {TOP("grace"), NUMBER(TYPE_DURATION, C, worker.grace_ms, 0, HOUR), .initial = "20s"},

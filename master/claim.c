@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "master/claim_row.h"
 #include "master/dispatch.h"
+#include "master/fair.h"
 #include "master/limits.h"
 #include "master/pool.h"
 #include "master/queue.h"
@@ -66,11 +67,15 @@ static const struct db_stmt stmt_claim = {
 
 static const struct place start = { .rank = "-2147483648", .run_at = "-infinity", .id = "0" };
 
-/* Where something is limited, or $5, stores that have asked to slow down, are to be left alone. */
+/*
+ * Where something is limited or queues have weights, where $5, stores that have asked to slow down, are to be left alone, or where
+ * it is the turn of what starves ($7).  $6 starts of the queues.
+ */
 static const struct db_stmt stmt_claim_limited = {
 	.name = "claim_limited",
-	.nparams = 5,
-	.sql = "SELECT " CLAIMED " FROM ferry.claim($1::bigint, $2::integer[], $3::text[], $4::integer, $5::text[]) t",
+	.nparams = 7,
+	.sql = "SELECT " CLAIMED " FROM ferry.claim($1::bigint, $2::integer[], $3::text[], $4::integer, $5::text[], "
+	       "$6::double precision[], $7::boolean) t",
 };
 
 /* How long until the next task that is not due yet: the first of each priority, each found by the index alone. */
@@ -202,8 +207,13 @@ claimed(void *arg, enum db_status status, PGresult *res)
 		q->error_logged = false;
 		for (i = 0; i < rows; i++)
 			take_row(m, res, i);
-		claim_read_place(res, &q->place);
-		plan_next(m, rows);
+		fair_charge(m, res);
+		if (q->claim_starving) {
+			q->claim_wanted = true; /* it says nothing of the others */
+		} else {
+			claim_read_place(res, &q->place);
+			plan_next(m, rows);
+		}
 	}
 	if (q->claim_node != q->node)
 		stock_release(m); /* our lease has lapsed since we asked */
@@ -213,14 +223,16 @@ claimed(void *arg, enum db_status status, PGresult *res)
 	recover_claim_answered(m);
 }
 
-/* Reserves the idle slots, and writes their numbers. */
+/* Reserves idle slots, at most so many, and writes their numbers. */
 static int
-reserve(struct master *m, struct sqlarray *slots)
+reserve(struct master *m, struct sqlarray *slots, int most)
 {
 	struct slot *slot;
 	int n = 0;
 
 	POOL_FOREACH (slot, m) {
+		if (n == most)
+			break;
 		if (!pool_is_available(m, slot))
 			continue;
 		slot->reserved = true;
@@ -230,46 +242,75 @@ reserve(struct master *m, struct sqlarray *slots)
 	return n;
 }
 
+/* The claim in the order of all, from place on or from the start. */
+static void
+submit_unlimited(struct master *m, const char *const *common)
+{
+	struct queue *q = &m->queue;
+	bool from_start = q->place.id[0] == '\0' || q->start_over_at <= q->claim_at;
+	const struct place *from = from_start ? &start : &q->place;
+	const char *params[7] = { common[0], common[1], common[2], common[3], from->rank, from->run_at, from->id };
+
+	q->claim_from_start = from_start;
+	db_submit(m->db, &stmt_claim, params, DB_ONCE, claimed, m);
+}
+
+static void
+submit_limited(struct master *m, const char *const *common)
+{
+	struct queue *q = &m->queue;
+	struct sqlarray stores, starts;
+	const char *shunned[CONFIG_STORES_MAX];
+	const char *params[7] = { common[0], common[1], common[2], common[3] };
+	int i, nshunned = limits_throttled(m, shunned);
+
+	sqlarray_init(&stores);
+	sqlarray_init(&starts);
+	for (i = 0; i < nshunned; i++)
+		sqlarray_add_str(&stores, shunned[i]);
+	fair_list_starts(m, &starts);
+	params[4] = sqlarray_finish(&stores);
+	params[5] = sqlarray_finish(&starts);
+	params[6] = q->claim_starving ? "true" : "false";
+	q->claim_from_start = true;
+	db_submit(m->db, &stmt_claim_limited, params, DB_ONCE, claimed, m);
+	sqlarray_release(&starts);
+	sqlarray_release(&stores);
+}
+
 static void
 submit_claim(struct master *m, int ahead)
 {
 	struct queue *q = &m->queue;
-	struct sqlarray slots, queues, stores;
-	const char *shunned[CONFIG_STORES_MAX], *limited_params[5], *params[7];
+	struct sqlarray slots, queues;
+	const char *shunned[CONFIG_STORES_MAX], *common[4];
 	char node[24], count[16];
-	int i, nshunned = limits_throttled(m, shunned);
-	bool limited = nshunned > 0 || quota_limits_claims(m);
-	const struct place *from;
+	int i, turns = fair_turns(m);
 
 	sqlarray_init(&slots);
 	sqlarray_init(&queues);
-	sqlarray_init(&stores);
 	q->claim_at = clock_ms();
-	q->claim_wish = reserve(m, &slots) + ahead;
-	q->claim_from_start = limited || q->place.id[0] == '\0' || q->start_over_at <= q->claim_at;
-	from = q->claim_from_start ? &start : &q->place;
+	q->claim_starving = turns > 0;
+	q->claim_wish = reserve(m, &slots, turns > 0 ? turns : CONFIG_WORKERS_MAX) + ahead;
+	if (turns > 0 && q->claim_wish > turns)
+		q->claim_wish = turns;
+	if (turns > 0)
+		fair_take_turns(m, q->claim_wish);
 	snprintf(node, sizeof(node), "%" PRId64, q->node);
 	snprintf(count, sizeof(count), "%d", q->claim_wish);
 	for (i = 0; i < m->conf->nqueues; i++)
 		sqlarray_add_str(&queues, m->conf->queues[i]);
-	for (i = 0; i < nshunned; i++)
-		sqlarray_add_str(&stores, shunned[i]);
-	params[0] = limited_params[0] = node;
-	params[1] = limited_params[1] = sqlarray_finish(&slots);
-	params[2] = limited_params[2] = sqlarray_finish(&queues);
-	params[3] = limited_params[3] = count;
-	limited_params[4] = sqlarray_finish(&stores);
-	params[4] = from->rank;
-	params[5] = from->run_at;
-	params[6] = from->id;
+	common[0] = node;
+	common[1] = sqlarray_finish(&slots);
+	common[2] = sqlarray_finish(&queues);
+	common[3] = count;
 	q->claiming = true;
 	q->claim_node = q->node;
 	q->claim_wanted = false;
-	if (limited)
-		db_submit(m->db, &stmt_claim_limited, limited_params, DB_ONCE, claimed, m);
+	if (q->claim_starving || quota_limits_claims(m) || limits_throttled(m, shunned) > 0)
+		submit_limited(m, common);
 	else
-		db_submit(m->db, &stmt_claim, params, DB_ONCE, claimed, m);
-	sqlarray_release(&stores);
+		submit_unlimited(m, common);
 	sqlarray_release(&queues);
 	sqlarray_release(&slots);
 }

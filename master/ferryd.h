@@ -84,7 +84,8 @@ struct slot {
 
 struct pool {
 	int span;   /* slots that are in use or have been; 0: all of them */
-	int target; /* workers wanted: the configuration's, and TTIN and TTOU since */
+	int target; /* workers wanted: the configuration's, and TTIN and TTOU since; no more than memory_total holds */
+	int held_at; /* as was logged: what memory_total holds is less than is wanted; 0: it is not */
 	uint64_t generation;
 	bool start_failing; /* logged once an outage */
 	struct slot slots[CONFIG_WORKERS_MAX];
@@ -128,6 +129,7 @@ struct queue {
 	int64_t claim_not_before;
 	int64_t claim_at; /* when the claim under way was submitted */
 	bool claim_from_start;
+	bool claim_starving; /* it looks for tasks that starve */
 	bool claim_after_start; /* the one before it was from the start */
 	int claim_wish; /* rows */
 	struct place place; /* where the last claim ended */
@@ -181,10 +183,11 @@ struct quota {
 	char name[CONFIG_NAME_MAX];
 	int max_transfers;
 	int64_t rate;
+	int weight; /* of a queue */
 	int others; /* tasks under it that other nodes have */
 };
 
-/* quota.c: the limits on the stores and queues that this node serves. */
+/* quota.c: the limits on the stores and queues that this node serves, and the weights of queues. */
 #define QUOTAS_MAX (CONFIG_STORES_MAX + CONFIG_QUEUES_MAX)
 struct quotas {
 	bool known; /* since the database was reached */
@@ -194,6 +197,15 @@ struct quotas {
 	int64_t share_at; /* shares.c: the next division; 0: no task is under a rate */
 	int n;
 	struct quota list[QUOTAS_MAX];
+};
+
+/* fair.c */
+struct fair {
+	int n;
+	char queues[CONFIG_QUEUES_MAX][CONFIG_NAME_MAX]; /* those of the configuration, as of the starts */
+	double starts[CONFIG_QUEUES_MAX];
+	int claimed; /* since the last turn of the starving */
+	int64_t look_at; /* no look for them before that */
 };
 
 struct death;
@@ -236,6 +248,7 @@ struct master {
 	struct prune prune;
 	struct throttle throttles[CONFIG_STORES_MAX];
 	struct quotas quotas;
+	struct fair fair;
 };
 
 /* No new tasks from now on. */

@@ -37,8 +37,12 @@
 static void
 resize(struct master *m, int by)
 {
-	pool_resize(m, m->pool.target + by);
-	log_info("%d workers wanted", m->pool.target);
+	if (pool_resize(m, m->pool.target + by))
+		log_info("%d workers wanted", m->pool.target);
+	else if (m->pool.target == CONFIG_WORKERS_MAX)
+		log_info("%d workers wanted, the most that there can be", m->pool.target);
+	else
+		log_info("%d workers wanted, as before: memory_total holds no more", m->pool.target);
 }
 
 /* The pidfds say which it was, but for a process that none could be had for (too many open files, an old kernel). */

@@ -94,6 +94,9 @@ load(const struct options *o)
 		config_dump(conf, stdout);
 	else if (o->test)
 		printf("%s: ok\n", o->file);
+	if (o->test && config_workers_most(conf) < conf->workers)
+		fprintf(stderr, "%s: warning: workers is %d, of which memory_total holds %d\n", o->file, conf->workers,
+		    config_workers_most(conf));
 	if (o->dump || o->test) {
 		config_free(conf);
 		exit(0);

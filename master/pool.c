@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/units.h"
 #include "master/post.h"
 #include "master/spawn.h"
 
@@ -24,13 +25,13 @@ pool_init(struct master *m)
 	struct slot *slot;
 	int number = 1;
 
-	m->pool.target = m->conf->workers;
+	m->pool.span = 0;
 	POOL_FOREACH (slot, m) {
 		slot->number = number++;
 		slot->pidfd = slot->channel = slot->report = slot->leaf.procs = -1;
 		TAILQ_INIT(&slot->outbox);
 	}
-	m->pool.span = m->pool.target;
+	pool_resize(m, m->conf->workers);
 }
 
 const char *
@@ -252,6 +253,24 @@ shrink(struct master *m)
 	}
 }
 
+/*
+ * Whether one more process fits.  Those that live count with the cap that each was given until they are gone: one that retires,
+ * or that an older configuration allowed more, too.
+ */
+static bool
+has_memory(const struct master *m)
+{
+	const struct slot *slot;
+	int64_t used = MASTER_MEMORY;
+
+	if (m->conf->memory_total == 0)
+		return true;
+	POOL_FOREACH (slot, m)
+		if (pool_is_live(slot))
+			used += slot->memory;
+	return used + m->conf->worker.memory <= m->conf->memory_total;
+}
+
 static void
 grow(struct master *m)
 {
@@ -259,13 +278,13 @@ grow(struct master *m)
 	int taken = 0;
 
 	POOL_FOREACH (slot, m) {
-		if (slot->state == SLOT_BACKOFF && slot->start_at <= clock_ms())
+		if (slot->state == SLOT_BACKOFF && slot->start_at <= clock_ms() && has_memory(m))
 			start(m, slot);
 		taken += slot->state != SLOT_EMPTY;
 	}
 	POOL_FOREACH (slot, m) {
-		if (taken >= m->pool.target)
-			return;
+		if (taken >= m->pool.target || !has_memory(m))
+			return; /* an end makes room, and is an event */
 		if (slot->state == SLOT_EMPTY) {
 			start(m, slot);
 			taken++;
@@ -323,6 +342,7 @@ int64_t
 pool_deadline(const struct master *m)
 {
 	const struct slot *slot;
+	bool may_start = m->queue.node != 0 && !master_is_ending(m) && has_memory(m);
 	int64_t at = 0;
 
 	POOL_FOREACH (slot, m) {
@@ -330,20 +350,39 @@ pool_deadline(const struct master *m)
 		at = clock_earlier(at, hung_at(slot));
 		if (slot->state == SLOT_IDLE && !slot->reserved && !master_is_ending(m))
 			at = clock_earlier(at, slot->expires_at);
-		if (slot->state == SLOT_BACKOFF && m->queue.node != 0 && !master_is_ending(m))
+		if (slot->state == SLOT_BACKOFF && may_start)
 			at = clock_earlier(at, slot->start_at);
 	}
 	return at;
 }
 
-void
+/* Once for each number that it is held at, since that is how the machine is set up. */
+static void
+log_held(struct master *m, int wanted, int most)
+{
+	char total[32], each[32];
+
+	if (m->pool.held_at != most)
+		log_warn("%d workers are wanted, the pool is held at %d by memory_total of %s: each may have %s", wanted, most,
+		    units_exact_size(total, sizeof(total), m->conf->memory_total),
+		    units_exact_size(each, sizeof(each), m->conf->worker.memory));
+	m->pool.held_at = most;
+}
+
+bool
 pool_resize(struct master *m, int target)
 {
-	if (target < 0)
-		target = 0;
-	if (target > CONFIG_WORKERS_MAX)
-		target = CONFIG_WORKERS_MAX;
-	m->pool.target = target;
-	if (target > m->pool.span)
-		m->pool.span = target;
+	int most = config_workers_most(m->conf);
+	bool fits = target <= most;
+
+	if (!fits && most < CONFIG_WORKERS_MAX)
+		log_held(m, target, most);
+	else
+		m->pool.held_at = 0;
+	if (!fits)
+		target = most;
+	m->pool.target = target > 0 ? target : 0;
+	if (m->pool.target > m->pool.span)
+		m->pool.span = m->pool.target;
+	return fits;
 }

@@ -25,8 +25,8 @@ void pool_vacate(struct master *m, struct slot *slot, bool clean);
 
 void pool_kill(struct slot *slot);
 
-/* Wanted number of workers, held within its limits. */
-void pool_resize(struct master *m, int target);
+/* Wanted number of workers, held within its limits; false if it is more than they allow. */
+bool pool_resize(struct master *m, int target);
 
 /* Gives up the task that the slot has. */
 void pool_drop_task(struct slot *slot);

@@ -35,7 +35,7 @@ static const struct db_stmt stmt_state = {
 static const struct db_stmt stmt_ask = {
 	.name = "ask_limits",
 	.nparams = 3,
-	.sql = "SELECT l.kind, l.name, l.max_transfers, l.rate, (SELECT count(*) FROM ferry.task t WHERE t.state = 'running' "
+	.sql = "SELECT l.kind, l.name, l.max_transfers, l.rate, l.weight, (SELECT count(*) FROM ferry.task t WHERE t.state = 'running' "
 	       "AND t.node <> $1::bigint AND (l.kind = 'queue' AND t.queue = l.name "
 	       "OR l.kind = 'store' AND l.name IN (t.source_store, t.destination_store))) "
 	       "FROM ferry.limits l WHERE l.kind = 'store' AND l.name = ANY ($2::text[]) "
@@ -69,6 +69,23 @@ bool
 quota_limits_claims(const struct master *m)
 {
 	return !m->quotas.known || m->quotas.n > 0;
+}
+
+static bool
+is_limit(const struct quota *q)
+{
+	return q->max_transfers > 0 || q->rate > 0;
+}
+
+bool
+quota_limits_transfers(const struct master *m)
+{
+	const struct quota *q;
+
+	for (q = m->quotas.list; q < m->quotas.list + m->quotas.n; q++)
+		if (is_limit(q))
+			return true;
+	return !m->quotas.known;
 }
 
 static bool
@@ -110,7 +127,8 @@ take(struct quota *quota, const PGresult *res, int row)
 	/* NULL reads as "" and so as 0 */
 	quota->max_transfers = (int)strtol(PQgetvalue(res, row, 2), NULL, 10);
 	quota->rate = strtoll(PQgetvalue(res, row, 3), NULL, 10);
-	quota->others = (int)strtol(PQgetvalue(res, row, 4), NULL, 10);
+	quota->weight = (int)strtol(PQgetvalue(res, row, 4), NULL, 10);
+	quota->others = (int)strtol(PQgetvalue(res, row, 5), NULL, 10);
 }
 
 /* Whether claims may find more than before: a limit has been raised or lifted. */
@@ -232,10 +250,11 @@ quota_made_room(struct master *m)
 void
 quota_leave(struct master *m, const struct slot *slot)
 {
+	const struct quota *q;
 	int i;
 
 	for (i = 0; i < SLOT_USES; i++)
-		if (quota_find(m, slot, i) != NULL) {
+		if ((q = quota_find(m, slot, i)) != NULL && is_limit(q)) {
 			quota_made_room(m);
 			return;
 		}

@@ -20,8 +20,9 @@ void quota_changed(struct master *m);
 /* The connection is gone: what was known may not be true any more. */
 void quota_forget(struct master *m);
 
-/* Whether a claim has to look at limits: something that we serve has one, or may have one. */
+/* Whether a claim has to look at limits or weights: something that we serve has one, or may have one.  The limits alone. */
 bool quota_limits_claims(const struct master *m);
+bool quota_limits_transfers(const struct master *m);
 
 /* The limit that holds on the slot's use number i (enum slot_use_of), or NULL.  rate is that of our own configuration where it is less. */
 const struct quota *quota_find(const struct master *m, const struct slot *slot, int i);

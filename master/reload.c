@@ -105,7 +105,7 @@ reload_configuration(struct master *m)
 	claim_wake(m);
 	quota_state(m);
 	shares_divide(m);
-	log_info("reloaded %s: %d workers%s", next->file, next->workers, recycle ? ", replaced as they become idle" : "");
+	log_info("reloaded %s: %d workers%s", next->file, m->pool.target, recycle ? ", replaced as they become idle" : "");
 	notify_ready();
 }
 

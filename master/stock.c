@@ -55,7 +55,7 @@ may_hold(const struct master *m)
 {
 	const char *names[CONFIG_STORES_MAX];
 
-	return m->phase == PHASE_RUNNING && !quota_limits_claims(m) && limits_throttled(m, names) == 0;
+	return m->phase == PHASE_RUNNING && !quota_limits_transfers(m) && limits_throttled(m, names) == 0;
 }
 
 int

@@ -1,8 +1,10 @@
 /*
- * ferryctl cancel and retry: one call of an SQL function for each task.
+ * ferryctl cancel, retry and priority: one call of an SQL function for each task.
  */
 #include <err.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "master/ctl/ctl.h"
 
@@ -17,28 +19,31 @@ say_why(struct ctl *ctl, const char *id, const char *verb)
 	if (PQntuples(res) == 0)
 		warnx("task %s: there is none", id);
 	else
-		warnx("task %s: it is %s, so there is nothing to %s", id, PQgetvalue(res, 0, 0),
+		warnx("task %s: it is %s, so %s changes nothing", id, PQgetvalue(res, 0, 0),
 		    verb);
 	PQclear(res);
 }
 
+/* ids are the arguments from the first one on; a second parameter of sql, the same for all, may be NULL. */
 static int
-change(struct ctl *ctl, int argc, char **argv, const char *sql, const char *past)
+change(struct ctl *ctl, int argc, char **argv, int first, const char *sql, const char *second,
+    const char *past)
 {
-	const char *id;
+	const char *id, *params[2];
 	PGresult *res;
 	int code, i;
 
-	if (argc < 2)
+	if (argc <= first)
 		return CTL_USAGE;
-	for (i = 1; i < argc; i++)
+	for (i = first; i < argc; i++)
 		if (ctl_check_id(argv[i]) == -1)
 			return CTL_USAGE;
 	if ((code = ctl_connect(ctl)) != 0)
 		return code;
-	for (i = 1; i < argc; i++) {
-		id = argv[i];
-		res = ctl_query(ctl, sql, 1, &id);
+	params[1] = second;
+	for (i = first; i < argc; i++) {
+		params[0] = id = argv[i];
+		res = ctl_query(ctl, sql, second != NULL ? 2 : 1, params);
 		if (res == NULL) {
 			code = ctl_exit_code(ctl);
 		} else if (PQgetvalue(res, 0, 0)[0] == 't') {
@@ -57,11 +62,29 @@ change(struct ctl *ctl, int argc, char **argv, const char *sql, const char *past
 int
 ctl_cancel(struct ctl *ctl, int argc, char **argv)
 {
-	return change(ctl, argc, argv, "SELECT ferry.cancel($1)", "cancelled");
+	return change(ctl, argc, argv, 1, "SELECT ferry.cancel($1)", NULL, "cancelled");
 }
 
 int
 ctl_retry(struct ctl *ctl, int argc, char **argv)
 {
-	return change(ctl, argc, argv, "SELECT ferry.retry($1)", "queued");
+	return change(ctl, argc, argv, 1, "SELECT ferry.retry($1)", NULL, "queued");
+}
+
+int
+ctl_priority(struct ctl *ctl, int argc, char **argv)
+{
+	const char *errstr;
+	char past[64];
+
+	if (argc < 3)
+		return CTL_USAGE;
+	strtonum(argv[1], INT_MIN, INT_MAX, &errstr);
+	if (errstr != NULL) {
+		warnx("priority \"%s\" is %s", argv[1], errstr);
+		return CTL_USAGE;
+	}
+	snprintf(past, sizeof(past), "has priority %s", argv[1]);
+	return change(
+	    ctl, argc, argv, 2, "SELECT ferry.reprioritise($1, $2)", argv[1], past);
 }

@@ -38,6 +38,9 @@ int ctl_ls(struct ctl *ctl, int argc, char **argv);
 int ctl_show(struct ctl *ctl, int argc, char **argv);
 int ctl_cancel(struct ctl *ctl, int argc, char **argv);
 int ctl_retry(struct ctl *ctl, int argc, char **argv);
+int ctl_priority(struct ctl *ctl, int argc, char **argv);
+int ctl_pause(struct ctl *ctl, int argc, char **argv);
+int ctl_resume(struct ctl *ctl, int argc, char **argv);
 int ctl_reap(struct ctl *ctl, int argc, char **argv);
 
 /*

@@ -18,6 +18,9 @@ static const struct ctl_command commands[] = {
     {"show", "id", "print all that is known of a task", ctl_show},
     {"cancel", "id ...", "cancel queued or running tasks", ctl_cancel},
     {"retry", "id ...", "queue failed or cancelled tasks again", ctl_retry},
+    {"priority", "number id ...", "give unfinished tasks another priority", ctl_priority},
+    {"pause", "queue ...", "let queues give out no more tasks", ctl_pause},
+    {"resume", "queue ...", "let them go on", ctl_resume},
     {"reap", "[--dry-run]", "abort uploads that no task owns any more", ctl_reap},
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))

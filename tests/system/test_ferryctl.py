@@ -61,8 +61,30 @@ def test_cancel_and_retry(ctl, db):
     assert ctl("show", 999999, check=False).returncode == 1
 
 
+def test_priority_pause_and_resume(ctl, db):
+    task = int(ctl("put", "a://b/c", "d://e/f").stdout)
+    assert ctl("priority", "-7", task).stdout == f"task {task} has priority -7\n" and db.task(task)["priority"] == -7
+    ctl("cancel", task)
+    done = ctl("priority", 1, task, check=False)
+    assert done.returncode == 1 and "it is cancelled" in done.stderr
+    assert ctl("pause", "default", "other").stdout == "queue default paused\nqueue other paused\n"
+    assert db.one("SELECT count(*) FROM ferry.queue WHERE NOT enabled") == 2
+    assert ctl("pause", "default", check=False).returncode == 1
+    assert ctl("resume", "default").stdout == "queue default resumed\n"
+    done = ctl("resume", "default", "unknown", check=False)
+    assert done.returncode == 1 and "unknown" in done.stderr
+
+
+def test_retry_of_a_task_whose_key_is_taken_names_the_other(ctl, db):
+    task = int(ctl("put", "--dedup", "k", "a://b/c", "d://e/f").stdout)
+    ctl("cancel", task)
+    other = int(ctl("put", "--dedup", "k", "a://b/c", "d://e/g").stdout)
+    done = ctl("retry", task, check=False)
+    assert done.returncode == 1 and f"task {task} cannot be queued again: task {other}" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["put"], ["put", "a://b/c"], ["put", "not a uri", "d://e/f"], ["show"], ["show", "x"],
-                                       ["cancel", "1x"], ["ls", "-s", "nonsense"], ["put", "-p", "high", "a://b/c", "d://e/f"],
+                                       ["cancel", "1x"], ["priority", "1"], ["priority", "high", "1"], ["pause"], ["ls", "-s", "nonsense"], ["put", "-p", "high", "a://b/c", "d://e/f"],
                                        ["put", "--if-exists", "maybe", "a://b/c", "d://e/f"]], ids=" ".join)
 def test_wrong_usage(ctl, arguments):
     done = ctl(*arguments, check=False)
