@@ -51,6 +51,7 @@ class CosClient:
 
         def sign(key, text):
             return hmac.new(key.encode(), text.encode(), hashlib.sha1).hexdigest()
+        query = {name.lower(): value for name, value in sorted(query.items())}
         pairs = "&".join(f"{name}={value}" for name, value in query.items())
         host = urllib.parse.quote(self.host, safe="")
         request = f"{method.lower()}\n{path}\n{pairs}\nhost={host}\n"
@@ -59,11 +60,11 @@ class CosClient:
                 f"&q-url-param-list={';'.join(query)}&q-signature={signature}")
 
     def call(self, method, key, query=None, body=None):
-        path, query = f"/{key}", query or {}
+        path, query = f"/{key}", dict(query or {})
         for _ in range(100):
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as conn, \
                     contextlib.suppress(OSError, http.client.HTTPException):
-                conn.request(method, path + ("?" + "&".join(query) if query else ""), body,
+                conn.request(method, path + ("?" + urllib.parse.urlencode(query) if query else ""), body,
                              {"Host": self.host, "Authorization": self.authorization(method, path, query)})
                 answer = conn.getresponse()
                 text = answer.read()
@@ -173,7 +174,10 @@ class Run:
             self.ceph.put(self.ceph.TARGET, self.ceph_key(task), text)
 
     def initiate(self, key):
-        return re.search("<UploadId>([^<]+)<", self.client.call("POST", key, {"uploads": ""})).group(1)
+        """Somebody else's upload, with a part: one without, begun where and when one of ours was, cannot be told from it."""
+        upload = re.search("<UploadId>([^<]+)<", self.client.call("POST", key, {"uploads": ""})).group(1)
+        self.client.call("PUT", key, {"partNumber": "1", "uploadId": upload}, b"theirs")
+        return upload
 
     def ceph_key(self, task):
         return f"{self.seed}/{task.key}"

@@ -22,11 +22,11 @@ def test_that_the_invariants_find_what_is_wrong(tmp_base, pg, db, cos):
         run.client.call("PUT", stored.key, body=b"spoiled")
         run.initiate(stored.key)
         other = next(t for t in done if t not in (file, stored))
-        run.db.sql("UPDATE ferry.task SET state = 'failed' WHERE id = %s", (other.id,))
+        run.db.sql("UPDATE ferry.task SET state = 'failed', error = 'so' WHERE id = %s", (other.id,))
         with open(f"{run.out}/.ferry-{file.id}-1.tmp", "w"), open(f"{run.out}/foreign-0", "w"):
             pass
         spoil.expected = [f"task {file.id}: done; at its destination", f"task {stored.id}: done; at its destination",
-                          f"of {stored.key} is left at the store", f"task {other.id}: is failed", f".ferry-{file.id}-1.tmp is left",
+                          f"of {stored.key} is left at the store", f"task {other.id}: failed as None: so", f".ferry-{file.id}-1.tmp is left",
                           "somebody else's file foreign-0"]
     _, problems = chaos(tmp_base, pg, db, cos, 3, 3, nodes=1, rate=8, every=1000, spoil=spoil)
     for expected in spoil.expected:
