@@ -96,7 +96,9 @@ class Run:
         self.origin = origin.Origin()
         self.origin.RequestHandlerClass, self.origin.gone = Handler, set()
         self.origin.start()
-        self.cables = (Cable(("127.0.0.1", cos.port)), Cable(f"{pg.directory}/.s.PGSQL.{pg.port}"))
+        self.cables = (Cable(("127.0.0.1", cos.port)), Cable(f"{pg.directory}/.s.PGSQL.{pg.port}"),
+                       Cable(("127.0.0.1", self.origin.port)))
+        cos.rate(16 << 20)  # so that there is time to be disturbed in
         self.make_places()
         self.nodes = [self.make_node(n) for n in range(nodes)]
         self.disturber = Disturber(seed, seconds, every, self.nodes, pg, db, cos, self.cables, freeze)
@@ -184,7 +186,7 @@ class Run:
 
     def source(self, task):
         return {"spool": f"spool://{task.number}", "cos": f"cos://{stores.BUCKET}/source/{task.number}",
-                "http": self.origin.url(f"size/{task.size}?seed={urllib.parse.quote(task.content)}"),
+                "http": f"http://127.0.0.1:{self.cables[2].port}/size/{task.size}?seed={urllib.parse.quote(task.content)}",
                 "ceph": self.ceph and f"ceph://{self.ceph.SOURCE}/{self.seed}/{task.number}"}[task.source]
 
     def destination(self, task):

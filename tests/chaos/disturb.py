@@ -15,7 +15,7 @@ from wires import Wire
 
 WEIGHTS = {"kill worker": 5, "kill master": 2, "stop": 2, "HUP": 1, "USR1": 1, "TTIN": 1, "TTOU": 1, "QUIT": 0.5, "restart database": 0.7,
            "end sessions": 2, "store errors": 3, "store slows down": 1.5, "store corrupts": 2, "answers lost": 3,
-           "store holds": 2, "cut store": 2, "cut database": 1}
+           "store holds": 2, "cut store": 2, "cut database": 1, "cut origin": 1}
 FREEZES = {"freeze worker": 2, "freeze master": 1.5}
 FOR_GOOD = "^(?!chain)"  # what a dead client has sent may still be carried out, and nobody could tell: not where order matters
 
@@ -57,7 +57,7 @@ class Disturber:
     def __init__(self, seed, seconds, every, nodes, pg, db, cos, cables, freezes=False):
         self.random = random.Random(f"disturbances {seed}")
         self.nodes, self.pg, self.db, self.cos = nodes, pg, db, cos
-        self.store_cable, self.database_cable = cables
+        self.store_cable, self.database_cable, self.origin_cable = cables
         self.journal, self.rules, self.frozen, self.problems = [], [], {}, []
         weights = {**WEIGHTS, **(FREEZES if freezes else {})}
         self.events, at = [], 1.0
@@ -244,3 +244,8 @@ class Disturber:
         seconds = self.random.choice((0, 0, 0.5, 2))
         self.note(f"connections to the store cut for {seconds} s")
         self.store_cable.down(seconds)
+
+    def cut_origin(self):
+        seconds = self.random.choice((0, 0, 0.5, 2))
+        self.note(f"connections to the origin cut for {seconds} s")
+        self.origin_cable.down(seconds)

@@ -101,6 +101,8 @@ class Scenario:
             if story == "vanishes":
                 task.vanishes_at = at + 0.1 + r.random() * 2
             if story == "cancelled":
+                task.size = max(task.size, r.choice((0, 12 * MIB)))
+                task.columns.pop("expect_size", None)
                 task.cancel_at = at + r.random() * r.choice((0.3, 2))
                 if r.random() < 0.5:
                     task.retry_at = task.cancel_at + r.random() * r.choice((0.05, 3))

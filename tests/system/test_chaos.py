@@ -7,7 +7,7 @@ from chaos import chaos
 
 @pytest.mark.limit(60)
 def test_all_is_well_after_chaos(tmp_base, pg, db, cos):
-    summary, problems = chaos(tmp_base, pg, db, cos, 7, 8, nodes=2, rate=3, every=0.6)
+    summary, problems = chaos(tmp_base, pg, db, cos, 7, 6, nodes=2, rate=3, every=0.6)
     assert not problems, "\n\n".join([summary, *problems])
 
 
