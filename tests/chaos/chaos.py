@@ -5,7 +5,6 @@ ferryds, a producer and a disturber, all from one seed; then calm, and the quest
 """
 
 import argparse
-import base64
 import contextlib
 import datetime
 import glob
@@ -30,7 +29,7 @@ sys.path[:0] = [HERE, f"{HERE}/../system", f"{HERE}/../servers"]
 import invariants  # noqa: E402
 import origin  # noqa: E402
 import stores  # noqa: E402
-from content import HERE as SERVERS, content, content_bytes, write_content  # noqa: E402
+from content import HERE as SERVERS, content_bytes, write_content  # noqa: E402
 from daemon import Ferryd  # noqa: E402
 from disturb import Cable, Disturber, Node  # noqa: E402
 from rig import Database, Postgres, ferryctl, running, title, wait_until  # noqa: E402

@@ -5,7 +5,6 @@ import os
 import random
 import select
 import signal
-import socket
 import time
 
 import psycopg2
