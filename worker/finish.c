@@ -326,11 +326,14 @@ finish_doubt(struct transfer *t)
 	return proof >= PROOF_MD5 || (proof == PROOF_SIZE && told.class == CLASS_NONE) ? 1 : 0;
 }
 
+/* A store may have said 200 before it looked: then it is the code that says what the status would have. */
 static bool
-finish_in_doubt(const struct failure *f)
+finish_in_doubt(const struct transfer *t)
 {
+	const struct failure *f = &t->failure;
+
 	return f->class == CLASS_NONE || f->class == CLASS_TRANSIENT || f->class == CLASS_THROTTLED || f->status == 404 ||
-	    strcmp(f->code, "NoSuchUpload") == 0 || f->status == 412 || f->status == 409;
+	    strcmp(f->code, "NoSuchUpload") == 0 || f->status == 412 || f->status == 409 || target_is_taken(t, f);
 }
 
 static int
@@ -348,7 +351,7 @@ finish_complete(struct transfer *t, const char *body, size_t len)
 		/* the parts that it lists do not come to it: one of them is not what it was */
 		if (strcmp(t->failure.code, "BadDigest") == 0)
 			t->rotten = true;
-		if (worker_interrupted(t->w) || t->rotten || !finish_in_doubt(&t->failure))
+		if (worker_interrupted(t->w) || t->rotten || !finish_in_doubt(t))
 			return -1;
 		taken = target_is_taken(t, &t->failure);
 		if ((rc = finish_doubt(t)) == -1)

@@ -182,6 +182,9 @@ writer_start(struct writer *w, int64_t now, struct failure *f)
 	const struct target *target = &w->t->target;
 	struct http_request *put = &w->put;
 
+	/* nobody will ask for a byte of an empty one */
+	if (w->size == 0 && writer_check_expected(w, f) == -1)
+		return -1;
 	http_prepare(put, target->store, w->number == 0 ? OP_PUT : OP_UPLOAD_PART);
 	put->role = HTTP_WRITER;
 	put->buffers = w->buffers;

@@ -85,6 +85,7 @@ case("slow down for ever", GOOD, TARGET, "throttled", "SlowDown|503",
 case("gone in mid-transfer", "http://{origin}/status/410", TARGET, "permanent", "410")
 case("expected CRC64 that does not match", GOOD, TARGET, "permanent", "(?i)crc64", expect_crc64=1234567890)
 case("expected CRC64 that does not match one PUT", "spool://small", TARGET, "permanent", "(?i)crc64", expect_crc64=1234567890)
+case("expected CRC64 that an empty object has not", "spool://empty", TARGET, "permanent", "(?i)crc64", expect_crc64=1234567890)
 case("expected size that does not match", GOOD, TARGET, "permanent", "size|bytes", expect_size=1)
 case("host that is not allowed", "http://example.com/x", TARGET, "permanent", "example.com|allow")
 case("metadata beyond what the store takes", GOOD, TARGET, "permanent", "meta", metadata={"a": "x" * 2500})
@@ -102,6 +103,7 @@ class Environment:
         os.makedirs(f"{self.spool}/directory")
         write_content(f"{self.spool}/good", "good", SIZE)
         write_content(f"{self.spool}/small", "small", 100000)
+        write_content(f"{self.spool}/empty", "empty", 0)
         self.origin, self.tls = Origin().start(), Origin(tls=certificate).start()
         good = cos.store()
         absent = [f"absent-1250000000.cos.{REGION}.myqcloud.com:{cos.port}:127.0.0.1"]

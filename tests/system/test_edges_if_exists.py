@@ -99,3 +99,18 @@ def test_skip_in_a_race_at_cos(ferryd, db, cos, spool):
         row = db.done(late)
         assert row["verified_by"] == "skipped" and cos.object("object")["size"] == SMALL and cos.object("object")["puts"] == 1
         assert cos.uploads() == []
+
+
+@pytest.mark.parametrize("if_exists, loser", [("fail", "failed"), ("skip", "done")])
+def test_two_complete_at_the_same_moment(ferryd, db, cos, spool, if_exists, loser):
+    """The store judges when it makes the object, and says so in the body of a 200."""
+    ferryd({"cos": cos.store(), "spool": spool.store()}, workers=2)
+    cos.fault({"hold": True}, op="complete", times=2)
+    tasks = [db.put(spool.put(f"object{n}", BIG), f"cos://{BUCKET}/raced", if_exists=if_exists) for n in (1, 2)]
+    wait_until(lambda: cos.held() == 2, 20, "both to be about to end")
+    cos.release()
+    rows = [db.wait(task) for task in tasks]
+    assert sorted(row["state"] for row in rows) == ["done", loser] and cos.object("raced")["puts"] == 1
+    assert sorted(row["verified_by"] or row["error"] for row in rows) == \
+        ["crc64", "destination exists" if if_exists == "fail" else "skipped"]
+    wait_until(lambda: cos.uploads() == [], 10, "the loser's upload to go")

@@ -37,8 +37,10 @@ function storedHeaders(req) {
 	return headers;
 }
 
+const overwrites = (store, req) => req.headers['x-cos-forbid-overwrite'] === 'true' && store.get(req.bucket, req.key);
+
 function refuseOverwrite(store, req) {
-	if (req.headers['x-cos-forbid-overwrite'] === 'true' && store.get(req.bucket, req.key))
+	if (overwrites(store, req))
 		throw new Refusal(409, 'FileAlreadyExists', 'The object already exists and cannot be overwritten');
 }
 
@@ -255,6 +257,8 @@ function complete(store, req) {
 		}
 		if (!store.uploads.has(upload.id))
 			return refused('NoSuchUpload', 'The specified multipart upload does not exist');
+		if (overwrites(store, req))
+			return refused('FileAlreadyExists', 'The object already exists and cannot be overwritten');
 		const object = store.complete(upload, parts.map((p) => p.number));
 		return { body: xml('CompleteMultipartUploadResult', tag('Location', `http://${req.headers.host}/${req.key}`) +
 		    tag('Bucket', req.bucket) + tag('Key', req.key) + tag('ETag', quoted(object.etag))) };

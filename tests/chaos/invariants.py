@@ -1,0 +1,193 @@
+"""
+What must be true when all is calm again: of the table, of what the stores hold, and of what is left on the machine.  Each function
+yields (task or None, what is wrong).
+"""
+
+import os
+import re
+
+import stores
+from daemon import parse_line
+from rig import running, title, wait_until
+
+FAULTS = {"transient", "throttled", "source_changed"}
+
+
+def ends(task):
+    """The ends that a task's inputs allow, as a set of states, "skipped" being one of done."""
+    if task.story == "missing":
+        allowed = {"failed"}
+    elif task.story in ("wrong crc64", "wrong size"):
+        allowed = {"failed"}
+    elif task.story == "vanishes":
+        allowed = {"done", "failed"}
+    elif task.story == "contest":
+        allowed = {"done", {"fail": "failed", "skip": "skipped"}[task.if_exists]}
+    else:
+        allowed = {"done"}
+    if task.before and task.if_exists == "skip":
+        allowed = allowed - {"done"} | {"skipped"}
+    if task.before and task.if_exists == "fail":
+        allowed = {"failed"}
+    if task.limited:
+        allowed |= {"failed"}
+    if task.cancel_at and not task.retried:
+        allowed |= {"cancelled"}
+    return allowed
+
+
+def may_fail(task):
+    """Whether there is a reason in the task itself, rather than in what happened to it."""
+    return "failed" in ends(task) and not (task.limited and ends(task) - {"failed"} == {"done"} and task.story != "vanishes")
+
+
+def end_of(row):
+    return "skipped" if row["state"] == "done" and row["verified_by"] == "skipped" else row["state"]
+
+
+def states(run, rows):
+    for task in run.tasks:
+        if task.id is None:
+            if not task.refused:
+                yield task, "was never inserted"
+            continue
+        row = rows.get(task.id)
+        if row is None:
+            yield task, "its row is gone"
+            continue
+        end = end_of(row)
+        if end not in ends(task):
+            yield task, f"is {end} ({row['error_class']}: {row['error']}), but may only be {' or '.join(sorted(ends(task)))}"
+        elif end == "failed" and not may_fail(task) and row["error_class"] not in FAULTS:
+            yield task, f"failed as {row['error_class']}: {row['error']}"
+        if end == "failed" and not row["error"]:
+            yield task, "failed without a word"
+        if end == "done":
+            if (row["bytes_done"], row["bytes_total"]) != (task.size, task.size):
+                yield task, f"done with {row['bytes_done']} of {row['bytes_total']} bytes, its size is {task.size}"
+            if row["crc64"] is not None and int(row["crc64"]) != task.crc64:
+                yield task, f"its row says crc64 {row['crc64']}, its content has {task.crc64}"
+            if not row["verified_by"]:
+                yield task, "done, and verified by nothing"
+    for group in {t.group for t in run.tasks if t.story == "dedup"}:
+        if not any(t.id for t in run.tasks if t.group == group):
+            yield None, f"all tasks with a dedup_key of group {group} were refused"
+
+
+def objects(run, rows):
+    """What is at the destinations."""
+    for task in run.tasks:
+        if task.id is None or task.id not in rows or task.story in ("contest", "chain"):
+            continue
+        end, found = end_of(rows[task.id]), run.found(task)
+        right, before = (task.size, task.crc64), run.before.get(task.number)
+        if task.before and task.if_exists != "overwrite":
+            if found != before:
+                yield task, f"{end}; what was there before, {before}, has become {found}"
+            elif task.destination == "cos" and run.cos_objects[(stores.BUCKET, task.key)]["puts"] != 1:
+                yield task, f"{end}; what was there before was written again"
+        elif end == "done":
+            if found != right:
+                yield task, f"done; at its destination is {found}, not {right} (before: {before})"
+            else:
+                yield from headers(run, task)
+        elif end == "skipped" or found not in (before, right):
+            yield task, f"{end}; at its destination is {found}, its content is {right} (before: {before})"
+        elif task.story in ("missing", "wrong crc64", "wrong size") and found != before:
+            yield task, f"{end}; there is an object that it should not have made"
+
+
+def headers(run, task):
+    if task.destination != "cos":
+        return
+    has = run.cos_objects[(stores.BUCKET, task.key)]["headers"]
+    wanted = {f"x-cos-meta-{name.lower()}": value for name, value in task.columns.get("metadata", {}).items()}
+    if "content_type" in task.columns:
+        wanted["content-type"] = task.columns["content_type"]
+    for name, value in wanted.items():
+        if has.get(name) != value:
+            yield task, f"done; {name} of its object is {has.get(name)!r}, not {value!r}"
+
+
+def groups(run, rows):
+    """Keys that several tasks write."""
+    for number in sorted({t.group for t in run.tasks if t.story in ("contest", "chain")}):
+        group = [t for t in run.tasks if t.group == number and t.id in rows]
+        if not group:
+            continue
+        done = [t for t in group if end_of(rows[t.id]) == "done"]
+        found = run.found(group[0])
+        if group[0].story == "contest" and len(done) != 1:
+            yield group[0], f"{len(done)} of {[t.id for t in group]} made {group[0].key}, where none may replace another's"
+        elif done and found != (done[-1].size, done[-1].crc64):
+            whose = [t.id for t in run.tasks if (t.size, t.crc64) == found]
+            yield done[-1], f"was the last to make {group[0].key}; there is {found}, of {whose or 'nobody'}"
+
+
+def leftovers(run, rows):
+    """Uploads and temporary files, after ferryctl reap."""
+    waiting = run.db.sql("SELECT task, upload_id, destination, initiated, abandoned, reap_error, "
+                         "extract(epoch FROM now() - created_at) AS age FROM ferry.upload")
+    by_id = {t.id: t for t in run.tasks if t.id}
+    for row in waiting:
+        if row["initiated"] or row["age"] > 155:
+            yield by_id.get(row["task"]), f"its upload is still in the table: {row}"
+    patient = {row["destination"].partition("://")[2].partition("/")[2] for row in waiting if not row["initiated"]}
+    left = {(u["key"], u["id"]) for u in run.cos.uploads()}
+    for key, upload in sorted(run.foreign_uploads - left):
+        yield None, f"somebody else's upload {upload} of {key} is gone"
+    by_key = {t.key: t for t in run.tasks}
+    for key, upload in sorted(left - run.foreign_uploads):
+        if key not in patient:
+            yield by_key.get(key), f"upload {upload} of {key} is left at the store, and in no row"
+    names = {row["upload_id"] for row in waiting}
+    for directory, _, files in os.walk(run.out):
+        for name in files:
+            if name.startswith(".ferry") and name not in names:
+                task = re.match(r"\.ferry-(\d+)-", name)
+                yield by_id.get(int(task.group(1))) if task else None, f"temporary file {name} is left"
+    for key, size_and_crc in run.foreign_files.items():
+        if run.file(key) != size_and_crc:
+            yield None, f"somebody else's file {key} is now {run.file(key)}"
+
+
+def logs(run):
+    for node, line in run.lines():
+        try:
+            parse_line(line)
+        except AssertionError as problem:
+            yield None, f"{node}: {problem}"
+        if any(secret in line for secret in (stores.COS_SECRET, stores.CEPH_SECRET)):
+            yield None, f"{node}: a secret is in {line!r}"
+        if re.search("AddressSanitizer|runtime error:|LeakSanitizer|fatal", line):
+            yield None, f"{node}: {line}"
+
+
+def machine(run):
+    """When all daemons have been stopped."""
+    try:
+        wait_until(lambda: not run.db.sessions(), 5)
+    except AssertionError:
+        yield None, f"database sessions are left: {run.db.sessions()}"
+    try:
+        wait_until(lambda: not processes(run.directory), 5)
+    except AssertionError:
+        yield None, f"processes are left: {processes(run.directory)}"
+    for node in run.nodes:
+        if node.daemon.leaves():
+            yield None, f"cgroup leaves of {node.name} are left: {node.daemon.leaves()}"
+
+
+def processes(directory):
+    """{pid: title} of those that hold a file below the directory, ourselves and our children left out."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if int(pid) == os.getpid() or not title(pid).startswith("ferry"):
+            continue
+        try:
+            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            continue
+        if running(pid) and any(link.startswith(directory + "/") for link in links):
+            found[int(pid)] = title(pid)
+    return found

@@ -1,0 +1,34 @@
+"""A short run of 'make chaos': all kinds of tasks under all kinds of disturbances, then calm, and the invariants."""
+
+import pytest
+
+from chaos import chaos
+
+
+@pytest.mark.limit(60)
+def test_all_is_well_after_chaos(tmp_base, pg, db, cos):
+    summary, problems = chaos(tmp_base, pg, db, cos, 7, 6, nodes=2, rate=3, every=0.6)
+    assert not problems, "\n\n".join([summary, *problems])
+
+
+def test_that_the_invariants_find_what_is_wrong(tmp_base, pg, db, cos):
+    """Without a disturbance, but with an object, a file, an upload and a row that somebody has spoiled."""
+    def spoil(run):
+        done = [t for t in run.tasks if t.id and run.db.state(t.id) == "done" and not t.before and t.story == "plain"]
+        file = next(t for t in done if t.destination == "out")
+        with open(f"{run.out}/{file.key}", "wb") as f:
+            f.write(b"spoiled")
+        stored = next(t for t in done if t.destination == "cos")
+        run.client.call("PUT", stored.key, body=b"spoiled")
+        run.initiate(stored.key)
+        other = next(t for t in done if t not in (file, stored))
+        run.db.sql("UPDATE ferry.task SET state = 'failed', error = 'so' WHERE id = %s", (other.id,))
+        with open(f"{run.out}/.ferry-{file.id}-1.tmp", "w"), open(f"{run.out}/foreign-0", "w"):
+            pass
+        spoil.expected = [f"task {file.id}: done; at its destination", f"task {stored.id}: done; at its destination",
+                          f"of {stored.key} is left at the store", f"task {other.id}: failed as None: so", f".ferry-{file.id}-1.tmp is left",
+                          "somebody else's file foreign-0"]
+    _, problems = chaos(tmp_base, pg, db, cos, 3, 3, nodes=1, rate=8, every=1000, spoil=spoil)
+    for expected in spoil.expected:
+        assert sum(expected in problem.split("\n")[0] for problem in problems) == 1, (expected, problems)
+    assert len(problems) == len(spoil.expected), problems
