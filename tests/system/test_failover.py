@@ -13,7 +13,7 @@ import pytest
 from rig import MIB, Database, Postgres, as_postgres, children, free_port, running, wait_until
 from stores import BUCKET
 
-TASKS = 400
+TASKS = 300
 
 
 class Standby(Postgres):

@@ -10,7 +10,7 @@ from hogging import Hog
 from rig import wait_until
 
 HTTP = {"allow": ["127.0.0.1"], "private": True}
-GOOD, SIZE = 1500, 512
+GOOD, SIZE = 1200, 512
 KEPT = 0.9
 BACKOFF = 0.1  # the shortest
 
