@@ -24,6 +24,7 @@
 #define RESOLVE_TIMEOUT 10000
 #define CONNECT_TIMEOUT 5000
 #define PARAMS_MAX 96
+#define STILL_AWAY 3000
 
 /* A statement that hangs must give way before a lease of 30 s is lost; a server that hangs, shortly
  * after it. */
@@ -168,13 +169,29 @@ db_connect_release(struct db *db)
 	PQconninfoFree(db->options);
 }
 
+/* The first reason is often only how the connection ended; what keeps it from coming back is said
+ * once more. */
+static void
+say_still_away(struct db *db, const char *why)
+{
+	if (db->said_still || clock_ms() - db->away_since < STILL_AWAY ||
+	    strcmp(why, db->away_why) == 0)
+		return;
+	db->said_still = true;
+	log_warn("database still away: %s", why);
+}
+
 void
 db_away(struct db *db, const char *why)
 {
-	if (db->away)
+	if (db->away) {
+		say_still_away(db, why);
 		return;
+	}
 	db->away = true;
+	db->said_still = false;
 	db->away_since = clock_ms();
+	strlcpy(db->away_why, why, sizeof(db->away_why));
 	log_warn("database away: %s", why);
 	if (db->events.down != NULL)
 		db->events.down(db->events.arg, why);

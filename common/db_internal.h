@@ -82,6 +82,8 @@ struct db {
 
 	bool away; /* an outage was logged */
 	int64_t away_since;
+	char away_why[DB_WHY_MAX]; /* as logged */
+	bool said_still; /* that it is away for another reason by now */
 	char fatal[DB_WHY_MAX]; /* the server's last words on this connection */
 };
 
@@ -122,7 +124,7 @@ bool db_connect_resolve(struct db *db);
 bool db_connect_poll(struct db *db);
 void db_connect_later(struct db *db); /* enters DB_AWAY, with the next backoff */
 void db_disconnect(struct db *db);
-void db_away(struct db *db, const char *why); /* logs and tells, once an outage */
+void db_away(struct db *db, const char *why); /* logs and tells, once an outage; logs one later reason */
 
 /*
  * db_resolve.c.  start: NULL if it could not even be started.  poll: 0 while it is under way, 1 when addresses were

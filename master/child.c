@@ -58,7 +58,11 @@ limit_resources(int64_t data_limit)
 static int
 move_up(int fd)
 {
-	return fcntl(fd, F_DUPFD_CLOEXEC, SPARE_FD);
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, SPARE_FD);
+
+	if (moved == -1 && errno == EINVAL) /* what it says where the limit is SPARE_FD or less */
+		errno = EMFILE;
+	return moved;
 }
 
 /* Numbers the worker's descriptors.  Everything else ends with exec; *image and *report move, and end with it too. */
@@ -101,7 +105,7 @@ child_run(const struct child_plan *plan)
 
 	report = move_up(plan->report);
 	if (report == -1)
-		_exit(CHILD_EXIT);
+		fail(plan->report, CHILD_DESCRIPTORS);
 	if (setpgid(0, 0) == -1) /* a ^C at the master's terminal is the master's */
 		fail(report, CHILD_GROUP);
 	if (plan->procs != -1 && write(plan->procs, "0", 1) != 1)

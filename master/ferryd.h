@@ -221,6 +221,7 @@ struct results {
 	int n; /* in both */
 	int batch; /* rows that the next statement may have */
 	int64_t retry_at; /* after a refusal; 0: none */
+	bool refused; /* the server lacks something, and that was logged */
 };
 
 struct master {

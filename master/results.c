@@ -176,16 +176,37 @@ take_back(struct master *m, const PGresult *res)
 		m->results.retry_at = clock_ms() + RETRY_MS;
 }
 
+/* Nor has one here, but it is the server that lacks something, and would lack it for each row by itself. */
+static void
+hold_back(struct master *m, const PGresult *res)
+{
+	char why[256];
+
+	if (!m->results.refused)
+		log_error("the ends of tasks cannot be recorded: %s; will try again", db_error_message(res, why, sizeof(why)));
+	m->results.refused = true;
+	TAILQ_CONCAT(&m->results.sent, &m->results.waiting, entry);
+	TAILQ_CONCAT(&m->results.waiting, &m->results.sent, entry);
+	m->results.retry_at = clock_ms() + RETRY_MS;
+}
+
 static void
 settled(void *arg, enum db_status status, PGresult *res)
 {
 	struct master *m = arg;
 
 	m->results.sending = false;
+	if (status == DB_ERROR && db_error_class(res) == DB_ERR_RESOURCES) {
+		hold_back(m, res);
+		return;
+	}
 	if (status != DB_OK) {
 		take_back(m, res);
 		return;
 	}
+	if (m->results.refused)
+		log_info("the ends of tasks can be recorded again");
+	m->results.refused = false;
 	mark_dropped(m, res);
 	close_batch(m);
 	m->results.batch = m->results.batch * 2 < BATCH ? m->results.batch * 2 : BATCH;

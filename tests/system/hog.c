@@ -1,12 +1,14 @@
 /*
  * Loaded into a worker by preload_exec: once HOG_AFTER bytes have been received over sockets and the file HOG_TRIGGER could be removed
  * (so once for each file), it allocates without end, as a leak would.  Under a memory cgroup the kernel ends that; under a
- * limit of the data segment nothing is left for the worker's own next allocation.
+ * limit of the data segment nothing is left for the worker's own next allocation.  It does so each time, too, that it sends a request
+ * with HOG_MARK in it, and ends by a fault of memory for one with CRASH_MARK.  A file is on disk after SYNC_MS.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
 
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,4 +50,36 @@ recv(int fd, void *buf, size_t len, int flags)
 	n = next(fd, buf, len, flags);
 	hog_count(n);
 	return n;
+}
+
+static int
+is_marked(const char *variable, const void *buf, size_t len)
+{
+	const char *mark = getenv(variable);
+
+	return mark != NULL && memmem(buf, len, mark, strlen(mark)) != NULL;
+}
+
+ssize_t
+send(int fd, const void *buf, size_t len, int flags)
+{
+	static ssize_t (*next)(int, const void *, size_t, int);
+
+	if (next == NULL)
+		*(void **)&next = dlsym(RTLD_NEXT, "send");
+	if (is_marked("HOG_MARK", buf, len))
+		hog_everything();
+	if (is_marked("CRASH_MARK", buf, len))
+		raise(SIGSEGV);
+	return next(fd, buf, len, flags);
+}
+
+int
+fsync(int fd)
+{
+	const char *ms = getenv("SYNC_MS");
+
+	if (ms != NULL)
+		usleep((useconds_t)strtoul(ms, NULL, 10) * 1000);
+	return fdatasync(fd);
 }

@@ -1,0 +1,170 @@
+"""A primary that dies for ever under load, and its standby in its place: what it had confirmed is there, and ferryd goes on with it."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import time
+
+import psycopg2
+import pytest
+
+from rig import MIB, Database, Postgres, as_postgres, children, free_port, running, wait_until
+from stores import BUCKET
+
+TASKS = 300
+
+
+class Standby(Postgres):
+    """A copy of primary that follows it, and that it waits for at each commit."""
+
+    def __init__(self, directory, primary):
+        self.directory, self.bin, self.port = directory, primary.bin, free_port()
+        self.data = os.path.join(directory, "data")
+        os.mkdir(directory)
+        shutil.chown(directory, "postgres", "postgres")
+        os.chmod(directory, 0o755)
+        as_postgres(f"{self.bin}/pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync", "-d",
+                    f"host={primary.directory} port={primary.port} user=postgres application_name=standby", cwd=directory)
+        with open(os.path.join(self.data, "postgresql.conf"), "a") as conf:
+            conf.write(f"port = {self.port}\nunix_socket_directories = '{directory}'\n")
+        self.start()
+        primary.admin("ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()")
+        self.primary = primary
+        wait_until(self.is_synchronous, 10, "the standby to be synchronous")
+
+    def is_synchronous(self):
+        with contextlib.closing(psycopg2.connect(self.primary.conninfo("postgres"))) as conn, conn.cursor() as cur:
+            cur.execute("SELECT FROM pg_stat_replication WHERE sync_state = 'sync'")
+            return cur.rowcount == 1
+
+    def promote(self):
+        self._ctl("promote")
+
+
+class Pair(Database):
+    """A database in two clusters, one of which takes writes; the test itself asks `pg`."""
+
+    def __init__(self, primary, standby, name):
+        super().__init__(primary, name)
+        self.clusters = (primary, standby)
+
+    def conninfo(self, user="ferry_test_daemon"):
+        if user != "ferry_test_daemon":
+            return super().conninfo(user)
+        return (f"host={','.join(c.directory for c in self.clusters)} port={','.join(str(c.port) for c in self.clusters)} "
+                f"dbname={self.name} user={user} target_session_attrs=read-write")
+
+
+def kill_cluster(cluster):
+    """Every process of it at once, as when its machine is lost."""
+    with open(os.path.join(cluster.data, "postmaster.pid")) as f:
+        postmaster = int(f.readline())
+    os.kill(postmaster, signal.SIGSTOP)
+    processes = [*children(postmaster), postmaster]
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(running, processes)), 10, "the primary's processes to end")
+    os.remove(os.path.join(cluster.data, "postmaster.pid"))
+
+
+@pytest.fixture
+def db(tmp_base):
+    with contextlib.ExitStack() as stack:
+        primary = Postgres(f"{tmp_base}/a")
+        stack.callback(primary.remove)
+        Database.make_template(primary)
+        standby = Standby(f"{tmp_base}/b", primary)
+        stack.callback(standby.remove)
+        yield Pair(primary, standby, "ferry_pair")
+
+
+def said(daemon, pattern):
+    """{pid: how often it said so}"""
+    found = {}
+    for line in daemon.log(pattern):
+        pid = int(re.search(r"\[(\d+)\]", line).group(1))
+        found[pid] = found.get(pid, 0) + 1
+    return found
+
+
+def must_say_it_once(daemon, workers, why=""):
+    for pattern in (f"database away: {why}", "database away", "database back"):
+        assert said(daemon, pattern) == {pid: 1 for pid in [daemon.pid, *workers]}, pattern
+    assert not daemon.log(r"Z (error|crit) ")
+
+
+def confirmed_done(daemon):
+    """Tasks of which the log says that they are done, so that their commit was confirmed; each is said once."""
+    found = [int(line) for line in re.findall(r'msg="task (\d+) done"', daemon.log_text())]
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def switch(db):
+    """The standby takes writes from now on, and is what the test itself asks."""
+    standby = db.clusters[1]
+    standby.promote()
+    standby.admin("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+    db.pg, db.conn = standby, None
+
+
+def put_tiny(db, source):
+    with contextlib.closing(db.connect("ferry_test_producer")) as conn, conn.cursor() as cur:
+        cur.execute("INSERT INTO ferry.task (source, destination) SELECT %s, %s || n FROM generate_series(1, %s) n",
+                    (source, f"cos://{BUCKET}/tiny-", TASKS))
+
+
+def must_all_be_done_once(daemon, db, cos, tasks):
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state <> 'done'") == 0, 40,
+               lambda: db.sql("SELECT state, count(*) FROM ferry.task GROUP BY 1"), step=0.1)
+    rows = db.sql("SELECT id, attempt + crashes + ooms AS faults FROM ferry.task")
+    assert len(rows) == tasks and not any(row["faults"] for row in rows)
+    wait_until(lambda: confirmed_done(daemon) == {row["id"] for row in rows}, 5, "the log to say done of each")
+    assert {o["puts"] for o in cos.objects().values()} == {1} and len(cos.objects()) == tasks
+    assert cos.uploads() == []
+
+
+def test_primary_is_lost_under_load_and_its_standby_takes_over(ferryd, db, cos, spool):
+    size = 40 * MIB
+    cos.rate(6 * MIB)
+    daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=4, lease="10s")
+    workers = daemon.workers()
+    large = db.put(spool.put("large", size), f"cos://{BUCKET}/large")
+    wait_until(lambda: db.parts(large) >= 1, 20, "a part")
+    put_tiny(db, spool.put("tiny", 2000))
+    wait_until(lambda: len(confirmed_done(daemon)) >= TASKS // 4, 30, "a quarter to be done")
+    kill_cluster(db.clusters[0])
+    daemon.wait_log("database away")
+    confirmed = confirmed_done(daemon)
+    assert len(confirmed) < TASKS, "there was no load left"
+    time.sleep(1)  # what is under way ends meanwhile, and is to be settled at the other server
+    switch(db)
+    kept = {row["id"] for row in db.sql("SELECT id FROM ferry.task WHERE state = 'done'")}
+    assert confirmed <= kept, f"lost: {confirmed - kept}"
+    cos.rate(0)
+    must_all_be_done_once(daemon, db, cos, TASKS + 1)
+    assert int(cos.object("large")["crc64"]) == spool.crc64("large", size)
+    assert sum(cos.received("large").values()) == size, "something was sent twice"
+    assert daemon.workers() == workers
+    must_say_it_once(daemon, workers)
+
+
+def test_primary_that_turns_read_only_is_left_for_its_successor(ferryd, db, cos, spool):
+    """As a manager of clusters does it before a switch-over: sessions stay, their writes are refused."""
+    daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=2)
+    workers = daemon.workers()
+    cos.rate(8 * MIB)
+    for n in range(2):  # each worker writes its parts
+        db.put(spool.put(f"large-{n}", 40 * MIB), f"cos://{BUCKET}/large-{n}")
+    wait_until(lambda: len(daemon.busy()) == 2, 10, "busy workers")
+    put_tiny(db, spool.put("tiny", 2000))
+    db.clusters[0].admin("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+    wait_until(lambda: len(said(daemon, "database away")) == 3, 15, "master and workers to notice")
+    switch(db)
+    cos.rate(0)
+    must_all_be_done_once(daemon, db, cos, TASKS + 2)
+    assert daemon.workers() == workers
+    must_say_it_once(daemon, workers, "cannot execute .* in a read-only transaction")

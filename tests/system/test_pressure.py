@@ -1,0 +1,207 @@
+"""What the machine or the database has no more of: it is named once, by its true cause, and ferryd goes on by itself when there is some again."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from rig import ACCOUNT, holds, wait_until
+
+STARTED_AGAIN = "workers can be started again"
+
+
+@pytest.fixture
+def tmpfs():
+    """tmpfs(directory, size): mounts it there."""
+    mounted = []
+
+    def mount(directory, size, owner="nobody"):
+        os.mkdir(directory)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], check=True)
+        mounted.append(directory)
+        shutil.chown(directory, owner)
+        return directory
+    yield mount
+    for directory in mounted:
+        subprocess.run(["umount", "-l", directory], check=True)
+
+
+def fill(directory):
+    """Takes what is left; returns the file to remove."""
+    name = f"{directory}/filler"
+    with open(name, "wb", buffering=0) as f, contextlib.suppress(OSError):
+        for size in (65536, 512, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    f.write(b"x" * size)
+    return name
+
+
+def small(ferryd, spool, **options):
+    return ferryd({"spool": spool.store()}, **{"workers": 2, "lease": "5s", **options})
+
+
+def carry(db, spool, name, count=5):
+    source = spool.put(f"{name}-source", 1000)
+    return [db.put(source, f"spool://{name}-{n}") for n in range(count)]
+
+
+def must_carry(db, spool, name, count=5):
+    for row in db.done(*carry(db, spool, name, count), timeout=20):
+        assert row["attempt"] + row["crashes"] + row["ooms"] == 0
+
+
+def set_limit(pid, which, soft):
+    """Of a running process, by its own account: root here may not touch limits of others."""
+    subprocess.run(["runuser", "-u", ACCOUNT, "--", "prlimit", "--pid", str(pid), f"--{which}={soft}:"], check=True)
+
+
+@contextlib.contextmanager
+def limited(pid, which, soft):
+    set_limit(pid, which, soft)
+    try:
+        yield
+    finally:
+        set_limit(pid, which, 4096)
+
+
+def kill_workers(daemon):
+    for pid in daemon.workers():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not daemon.workers(), 5, "the workers to be gone")
+
+
+def open_files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def test_no_process_to_be_had(ferryd, db, spool):
+    daemon = small(ferryd, spool)
+    with limited(daemon.pid, "nproc", 1):
+        kill_workers(daemon)
+        daemon.wait_log("cannot be started")
+        tasks = carry(db, spool, "waiting")
+        holds(daemon.alive, 1.5)
+        (line,) = daemon.log("cannot be started")
+        assert re.search(r"worker \d cannot be started: fork: Resource temporarily unavailable; will try again", line)
+        assert db.one("SELECT count(*) FROM ferry.task WHERE state <> 'queued'") == 0, "claimed without anybody to carry it"
+    daemon.wait_log(STARTED_AGAIN, 10)
+    db.done(*tasks, timeout=20)
+    assert len(daemon.log("cannot be started")) == len(daemon.log(STARTED_AGAIN)) == 1
+
+
+def test_no_descriptors_for_workers(ferryd, db, spool):
+    daemon = small(ferryd, spool, workers=1)
+    kill_workers(daemon)
+    daemon.ready()
+    used = open_files(daemon.pid)  # two of them, channel and pidfd, for the idle worker
+    with limited(daemon.pid, "nofile", used - 1):
+        kill_workers(daemon)
+        daemon.wait_log(r"worker 1 cannot be started: a socket pair: Too many open files; will try again")
+        holds(daemon.alive, 1)
+        set_limit(daemon.pid, "nofile", used + 3)  # enough for the master, not for what the child does with them
+        daemon.wait_log(r"exited: code 125, starting.*step=.arranging descriptors: Too many open files", 15)
+    daemon.ready(15)
+    must_carry(db, spool, "after")
+    assert len(daemon.log("cannot be started")) == len(daemon.log(STARTED_AGAIN)) == 1
+
+
+def end_sessions(db, program="ferryd"):
+    db.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE starts_with(application_name, %s) AND datname = %s",
+           (program, db.name))
+
+
+def must_have_named(daemon, cause):
+    """How the connection ended, what kept it from coming back, and that it is back: the master says each once."""
+    for pattern in ("database away: terminating connection", f"database still away: .*{cause}", "database (still )?away: .*" + cause,
+                    "database back"):
+        assert len(daemon.log(rf" ferryd\[.*{pattern}")) == 1, pattern
+
+
+def test_no_descriptor_for_the_database(ferryd, db, spool):
+    daemon = small(ferryd, spool, workers=1)
+    with limited(daemon.pid, "nofile", 5):
+        end_sessions(db)
+        daemon.wait_log("database still away", 10)
+    daemon.wait_log("database back", 10)
+    must_carry(db, spool, "after")
+    must_have_named(daemon, "Too many open files")
+
+
+def test_log_on_a_full_disk(ferryd, db, spool, tmpfs, tmp_base):
+    place = tmpfs(f"{tmp_base}/logs", "256k")
+    daemon = small(ferryd, spool, start=False, daemonize=True)
+    daemon.log_file = daemon.conf["log"] = f"{place}/ferryd.log"
+    daemon.write()
+    daemon.start()
+    filler = fill(place)
+    must_carry(db, spool, "silent", 60)
+    assert len(daemon.log("task .* done")) < 60
+    os.remove(filler)
+    must_carry(db, spool, "after", 20)
+    lines = daemon.log("log lines were lost")
+    assert len([line for line in lines if " ferryd[" in line]) == 1 and len(lines) == len({line.split()[2] for line in lines})
+    assert all(re.search(r'lost=\d+ error="No space left on device"', line) for line in lines)
+    assert len(daemon.log(r'msg="task \d+ done" task=\d+ .*peak_memory=\d+$')) >= 20
+
+
+def test_no_connection_left_for_workers(ferryd, db, spool):
+    daemon = small(ferryd, spool)
+    db.pg.admin(f"ALTER DATABASE {db.name} CONNECTION LIMIT 0")
+    kill_workers(daemon)
+    daemon.wait_log("ferry-worker.*database away: .*too many connections", 10, count=2)
+    holds(daemon.alive, 1)
+    db.pg.admin(f"ALTER DATABASE {db.name} CONNECTION LIMIT -1")
+    must_carry(db, spool, "after")
+    daemon.wait_log("ferry-worker.*database back", 10, count=2)
+    assert len(daemon.log("away|back")) == 4 and not daemon.log(r" ferryd\[.*(away|back)")
+    assert len(daemon.workers()) == 2 and len(daemon.log("worker . .pid .* started")) == 4
+
+
+def test_read_only_database(ferryd, db, spool):
+    daemon = small(ferryd, spool)
+    db.pg.admin(f"ALTER DATABASE {db.name} SET default_transaction_read_only = on")
+    end_sessions(db)
+    daemon.wait_log(r" ferryd\[.*database still away", 10)
+    db.pg.admin(f"ALTER DATABASE {db.name} RESET default_transaction_read_only")
+    daemon.wait_log(r" ferryd\[.*database back", 10)
+    db.done(*carry(db, spool, "after"), timeout=20)
+    must_have_named(daemon, "session is read-only")
+
+
+@pytest.fixture
+def small_disk(db, tmpfs):
+    """Where the database has its files."""
+    place = tmpfs(f"{db.pg.directory}/{db.name}", "40m", "postgres")
+    db.pg.admin(f"CREATE TABLESPACE {db.name} LOCATION '{place}'", f"ALTER DATABASE {db.name} SET TABLESPACE {db.name}")
+    return place
+
+
+@pytest.fixture
+def moved_back(db, small_disk, request):
+    yield
+    if db.conn is not None:
+        db.conn.close()
+    wait_until(lambda: not db.sessions(), 5, "sessions to end")
+    db.conn.close()
+    db.pg.admin(f"ALTER DATABASE {db.name} SET TABLESPACE pg_default", f"DROP TABLESPACE {db.name}")
+
+
+def test_database_on_a_full_disk(small_disk, moved_back, ferryd, db, spool):
+    daemon = small(ferryd, spool)
+    source = spool.put("source", 1000)
+    db.sql("INSERT INTO ferry.task (source, destination) SELECT %s, 'spool://full-' || n FROM generate_series(1, 2000) n", (source,))
+    filler = fill(small_disk)
+    daemon.wait_log("ends of tasks cannot be recorded: could not extend file .*: No space left on device", 20)
+    holds(daemon.alive, 3)
+    os.remove(filler)
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state <> 'done'") == 0, 30,
+               lambda: db.sql("SELECT state, count(*) FROM ferry.task GROUP BY 1"), step=0.1)
+    assert len(daemon.log("ends of tasks can be recorded again")) == 1
+    said = [re.sub(r".* msg=\"(.*?): .*", r"\1", line) for line in daemon.log("No space left on device")]
+    assert len(said) == len(set(said)) <= 3, said
+    assert db.one("SELECT sum(crashes + ooms + attempt) FROM ferry.task") == 0
