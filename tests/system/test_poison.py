@@ -1,4 +1,4 @@
-"""Tasks that kill their worker each time, among thousands that do no harm: they end with the evidence, and hold up no others."""
+"""Tasks that kill their worker each time, among a thousand that do no harm: they end with the evidence, and hold up no others."""
 
 import datetime
 import re
@@ -10,7 +10,7 @@ from hogging import Hog
 from rig import wait_until
 
 HTTP = {"allow": ["127.0.0.1"], "private": True}
-GOOD, SIZE = 1200, 512
+GOOD, SIZE = 1000, 512
 KEPT = 0.9
 BACKOFF = 0.1  # the shortest
 
@@ -18,7 +18,7 @@ BACKOFF = 0.1  # the shortest
 @pytest.fixture
 def poisoned(ferryd, spool, origin, tmp_base):
     """poisoned(workers): a ferryd to whose workers some of the origin's objects are deadly.  Its disk, not this machine, sets the pace."""
-    hog = Hog(tmp_base, 1 << 40, marks=("/hog", "/crash"), sync_ms=10)
+    hog = Hog(tmp_base, 1 << 40, marks=("/hog", "/crash"), sync_ms=15)
     return lambda workers: ferryd({"spool": spool.store()}, workers=workers, worker_program=hog.program, http=HTTP, max_crashes=3, max_ooms=2)
 
 
