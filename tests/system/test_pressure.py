@@ -143,10 +143,10 @@ def test_log_on_a_full_disk(ferryd, db, spool, tmpfs, tmp_base):
     assert len(daemon.log("task .* done")) < 60
     os.remove(filler)
     must_carry(db, spool, "after", 20)
-    lines = daemon.log("log lines were lost")
-    assert len([line for line in lines if " ferryd[" in line]) == 1 and len(lines) == len({line.split()[2] for line in lines})
-    assert all(re.search(r'lost=\d+ error="No space left on device"', line) for line in lines)
-    assert len(daemon.log(r'msg="task \d+ done" task=\d+ .*peak_memory=\d+$')) >= 20
+    said = [re.search(r'lost=(\d+) error="No space left on device"', line) for line in daemon.log(r" ferryd\[.*log lines were lost")]
+    assert 1 <= len(said) <= 3 and all(said)  # the last free block of a disk may come and go
+    whole = daemon.log(r'^\d{4}-\S+Z info ferryd\[\d+\] msg="task \d+ done" task=\d+ .*peak_memory=\d+$')
+    assert len(whole) + sum(int(match.group(1)) for match in said) >= 80, "a silent gap"
 
 
 def test_no_connection_left_for_workers(ferryd, db, spool):
