@@ -59,7 +59,7 @@ class Disturber:
         self.store_cable, self.database_cable, self.origin_cable = cables
         self.journal, self.rules, self.frozen, self.problems = [], [], {}, []
         weights = {**WEIGHTS, **(FREEZES if freezes else {})}
-        self.events, at = [], 1.0
+        self.events, at = [], self.random.expovariate(1 / every)
         while at < seconds:
             self.events.append((at, self.random.choices(list(weights), list(weights.values()))[0]))
             at += self.random.expovariate(1 / every)
