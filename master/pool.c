@@ -207,7 +207,10 @@ start(struct master *m, struct slot *slot)
 	back_off(slot);
 }
 
-/* One that should go first comes last: idle ones are dearer than those that do not run, busy ones dearest. */
+/*
+ * One that should go first comes last: idle ones are dearer than those that do not run, busy ones dearest.  An idle one for which
+ * a claim is under way is waited for, rather than that a busy one goes in its place.
+ */
 static struct slot *
 dispensable(struct master *m)
 {
@@ -217,8 +220,8 @@ dispensable(struct master *m)
 
 	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		for (n = CONFIG_WORKERS_MAX - 1; n >= 0; n--)
-			if (m->pool.slots[n].state == order[i] && !m->pool.slots[n].retiring && !m->pool.slots[n].reserved)
-				return &m->pool.slots[n];
+			if (m->pool.slots[n].state == order[i] && !m->pool.slots[n].retiring)
+				return m->pool.slots[n].reserved ? NULL : &m->pool.slots[n];
 	return NULL;
 }
 
