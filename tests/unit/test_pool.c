@@ -170,6 +170,10 @@ test_shrink(void)
 	is_int(waiting->state, SLOT_EMPTY, "a slot without a process goes first");
 	ok(!idle->retiring && !busy->retiring, "and is enough");
 	pool_resize(&m, 1);
+	idle->reserved = true;
+	pool_run(&m);
+	ok(!idle->retiring && !busy->retiring, "one that a claim is under way for is waited for");
+	idle->reserved = false;
 	pool_run(&m);
 	is_int(idle->state, SLOT_STOPPING, "then an idle worker");
 	is_int(told(1), MSG_RETIRE, "which is told");
