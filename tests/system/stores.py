@@ -81,11 +81,12 @@ class Cos:
     def reset(self):
         self.ask("POST", "/reset", {})
 
-    def store(self, **over):
-        scheme = "https" if self.tls else "http"
+    def store(self, port=None, **over):
+        """port: that of a wire that leads here."""
+        scheme, port = "https" if self.tls else "http", port or self.port
         host = f"cos.{REGION}.myqcloud.com"
-        return {"kind": "cos", "endpoint": f"{scheme}://{host}:{self.port}", "region": REGION, "access_key": COS_ID,
-                "secret": COS_SECRET, "resolve": [f"{b}.{host}:{self.port}:127.0.0.1" for b in self.buckets], **over}
+        return {"kind": "cos", "endpoint": f"{scheme}://{host}:{port}", "region": REGION, "access_key": COS_ID,
+                "secret": COS_SECRET, "resolve": [f"{b}.{host}:{port}:127.0.0.1" for b in self.buckets], **over}
 
     def stop(self):
         self.process.stdin.close()

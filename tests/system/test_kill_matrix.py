@@ -36,11 +36,9 @@ class Matrix:
         self.wires = [PostgresWire(self.trip, db.pg.directory, db.pg.port), HttpWire(self.trip, "source", ceph.port),
                       HttpWire(self.trip, "dest", ceph.port), HttpWire(self.trip, "dest", cos.port)]
         database, source, s3, tencent = self.wires
-        store = cos.store()
         stores = {"source": ceph.store(endpoint=f"http://127.0.0.1:{source.port}"),
                   "s3": ceph.store(endpoint=f"http://127.0.0.1:{s3.port}"),
-                  "cos": {**store, "endpoint": store["endpoint"].replace(str(cos.port), str(tencent.port)),
-                          "resolve": [r.replace(f":{cos.port}:", f":{tencent.port}:") for r in store["resolve"]]},
+                  "cos": cos.store(tencent.port),
                   "file": {"kind": "file", "root": root}}
         conninfo = f"host=127.0.0.1 port={database.port} dbname={db.name} user=ferry_test_daemon sslmode=disable"
         self.daemon = ferryd(stores, start=False, workers=1, worker={"streams": STREAMS}, retry_delay="10ms", lease="3s")

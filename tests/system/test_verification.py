@@ -30,9 +30,7 @@ def lines(trip, ferryd, db, ceph, cos, tmp_base):
         port = wires[side, kind].port
         if kind == "ceph":
             return ceph.store(endpoint=f"http://127.0.0.1:{port}")
-        store = cos.store()
-        return {**store, "endpoint": store["endpoint"].replace(str(cos.port), str(port)),
-                "resolve": [r.replace(f":{cos.port}:", f":{port}:") for r in store["resolve"]]}
+        return cos.store(port)
     ferryd({"from-ceph": through("source", "ceph"), "from-cos": through("source", "cos"), "ceph": through("dest", "ceph"),
             "cos": through("dest", "cos"), "out": {"kind": "file", "root": root}}, workers=1, retry_delay="10ms")
     yield root

@@ -70,10 +70,15 @@ class Cut(Exception):
 class Wire:
     """A port that leads to another; a thread for each connection."""
 
-    def __init__(self, trip, address):
+    def __init__(self, trip, address, buffer=None):
+        """buffer: bytes that the kernel is to take in of what nobody has read."""
         self.trip, self.address = trip, address
         self.live, self.down_until = set(), 0
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.listener = socket.socket()
+        if buffer:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(64)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -112,6 +117,29 @@ class Wire:
 
     def stop(self):
         self.listener.close()
+
+
+class NarrowWire(Wire):
+    """Takes rate bytes a second and has next to nothing in store, as a slow line has; answers come back at once."""
+
+    def __init__(self, port, rate):
+        self.rate = rate
+        super().__init__(None, ("127.0.0.1", port), buffer=PIECE)
+
+    def carry(self, client, server):
+        threading.Thread(target=self._back, args=(server, client), daemon=True).start()
+        due = time.monotonic()
+        while data := client.recv(PIECE // 4):
+            server.sendall(data)
+            due = max(due + len(data) / self.rate, time.monotonic())
+            time.sleep(max(due - time.monotonic(), 0))
+
+    @staticmethod
+    def _back(server, client):
+        with contextlib.suppress(OSError):
+            while data := server.recv(PIECE):
+                client.sendall(data)
+            client.shutdown(socket.SHUT_RDWR)
 
 
 class Stream:
