@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 from cost import measure
+from rig import BUILD
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = ("curl", "rclone", "awscli", "s3cmd", "python3-boto3", "python3-requests", "python3-awscrt", "nginx")
@@ -88,6 +89,9 @@ def large(source, sink, md5_sink, size, shm):
 
     yield "curl GET only", None, sink, 0, lambda: measure(["curl", "-sS", "-f", "-o", "/dev/null", url])
     yield "curl PUT only", None, sink, size, lambda: measure([*PUT, "-T", local, f"{sink.url}/bench/curl-put"])
+    for name, how in (("no client at all: recv, CRC64, send in a loop", []), ("the same by splice, with tee for the CRC64", ["-z"])):
+        yield name, None, sink, size, lambda how=how: measure(
+            [f"{BUILD}/tests/floor", *how, str(source.port), "/bench/object", str(sink.port), "/bench/floor"])
     yield "curl \\| curl", None, sink, size, lambda: measure([get, [*PUT, "-T", "-", "-H", f"Content-Length: {size}", "-H",
         "Transfer-Encoding:", f"{sink.url}/bench/curl-pipe"]])
     yield "rclone copyurl", absent("rclone"), sink, size, lambda: measure(
