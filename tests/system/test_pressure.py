@@ -110,6 +110,29 @@ def test_no_descriptors_for_workers(ferryd, db, spool):
     assert len(daemon.log("cannot be started")) == len(daemon.log(STARTED_AGAIN)) == 1
 
 
+def processor_time(pid):
+    """Seconds of CPU that a process has had."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_fewer_descriptors_allowed_than_are_watched(ferryd, db, spool):
+    daemon = small(ferryd, spool, workers=4)
+    with limited(daemon.pid, "nofile", 6):  # two and two of each worker are watched
+        os.kill(daemon.workers()[0], signal.SIGKILL)  # an event, so that the master looks again
+        daemon.wait_log(r"\d+ descriptors cannot be watched, RLIMIT_NOFILE has become 6: all are tried every 100 ms, until it is raised")
+        before = processor_time(daemon.pid)
+        must_carry(db, spool, "blind")
+        holds(daemon.alive, 1)
+        assert processor_time(daemon.pid) - before < 0.5
+        daemon.send(signal.SIGTTOU)
+        daemon.wait_log("3 workers wanted")
+    daemon.wait_log("descriptors can be watched again")
+    must_carry(db, spool, "after")
+    assert len(daemon.log("cannot be watched")) == len(daemon.log("can be watched again")) == 1
+
+
 def end_sessions(db, program="ferryd"):
     db.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE starts_with(application_name, %s) AND datname = %s",
            (program, db.name))
