@@ -5,10 +5,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
 
+from origin import Origin
 from rig import ACCOUNT, holds, wait_until
 
 STARTED_AGAIN = "workers can be started again"
@@ -92,6 +94,93 @@ def test_no_process_to_be_had(ferryd, db, spool):
     daemon.wait_log(STARTED_AGAIN, 10)
     db.done(*tasks, timeout=20)
     assert len(daemon.log("cannot be started")) == len(daemon.log(STARTED_AGAIN)) == 1
+
+
+@pytest.fixture
+def pids_cgroup(tmp_base):
+    """A cgroup that limits processes and threads: limit(n), None for no limit; enter(pid)."""
+    base = next((place for place in ("/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified", "/sys/fs/cgroup") if has_pids(place)), None)
+    if base is None:
+        pytest.skip("no cgroup hierarchy with the pids controller")
+    group = PidsCgroup(f"{base}/ferrytest-{os.getpid()}-pids")
+    yield group
+    wait_until(group.remove, 10, "the cgroup of processes to be empty")
+
+
+def has_pids(place):
+    """In version 1 each group has the file, the root only in newer kernels; in version 2 children have it where the controller is on."""
+    try:
+        with open(f"{place}/cgroup.subtree_control") as f:
+            return "pids" in f.read().split()
+    except FileNotFoundError:
+        return place.endswith("/pids") and os.path.exists(f"{place}/cgroup.procs")
+
+
+class PidsCgroup:
+    def __init__(self, directory):
+        self.directory = directory
+        os.mkdir(directory)
+
+    def write(self, name, text):
+        with open(f"{self.directory}/{name}", "w") as f:
+            f.write(str(text))
+
+    def enter(self, pid):
+        self.write("cgroup.procs", pid)
+
+    def limit(self, most):
+        self.write("pids.max", "max" if most is None else most)
+
+    def remove(self):
+        with contextlib.suppress(OSError):
+            os.rmdir(self.directory)
+        return not os.path.exists(self.directory)
+
+
+def test_no_process_in_the_cgroup(pids_cgroup, ferryd, db, spool):
+    daemon = small(ferryd, spool)
+    pids_cgroup.enter(daemon.pid)
+    pids_cgroup.limit(1)
+    kill_workers(daemon)
+    daemon.wait_log("cannot be started: fork: Resource temporarily unavailable; will try again")
+    tasks = carry(db, spool, "waiting")
+    holds(daemon.alive, 1.5)
+    assert db.one("SELECT count(*) FROM ferry.task WHERE state <> 'queued'") == 0
+    pids_cgroup.limit(2)
+    daemon.wait_log(STARTED_AGAIN, 10)
+    db.done(*tasks, timeout=20)  # by one, where the other still cannot be had
+    pids_cgroup.limit(None)
+    daemon.ready(15)
+
+
+@pytest.fixture
+def named_origin():
+    """(name, origin) where the name is looked up by the resolver."""
+    name = socket.gethostname()
+    try:
+        address = socket.gethostbyname(name)
+    except OSError:
+        address = ""
+    if name == "localhost" or not address.startswith("127."):
+        pytest.skip("this machine's name leads to no loopback address")
+    server = Origin(host=address).start()
+    yield name, server
+    server.stop()
+
+
+def test_no_thread_for_a_worker_that_resolves_a_name(pids_cgroup, ferryd, db, spool, named_origin):
+    name, origin = named_origin
+    daemon = small(ferryd, spool, http={"allow": [name], "private": True}, retry_delay_max="500ms")
+    pids_cgroup.enter(daemon.pid)
+    pids_cgroup.limit(3)  # master and workers
+    kill_workers(daemon)
+    daemon.ready(15)
+    task = db.put(f"http://{name}:{origin.port}/size/1000", "spool://named")
+    wait_until(lambda: db.task(task)["attempt"] > 0 or db.task(task)["error"], 10, "the name not to be resolved")
+    must_carry(db, spool, "unnamed")
+    pids_cgroup.limit(None)
+    row = db.done(task, timeout=20)
+    assert row["crashes"] + row["ooms"] == 0
 
 
 def test_no_descriptors_for_workers(ferryd, db, spool):
