@@ -34,12 +34,13 @@ class GatewayCable(HttpWire):
     """
     To a gateway that does well, so that what goes wrong has to do so on the way.  An action is a status, "before" (the
     connection ends before the request arrives), "mid" (when half of its body has), "after" (the request is
-    carried out, its answer lost) or "corrupt" (a bit of its body changes).
+    carried out, its answer lost), "corrupt" (a bit of its body changes) or "hold" (all of it has left its client, and arrives when
+    held[n] is set).
     """
 
     def __init__(self, port):
         super().__init__(Tripwire(), "gateway", port)
-        self.rules, self.rules_lock = [], threading.Lock()
+        self.rules, self.rules_lock, self.held = [], threading.Lock(), []
 
     def fault(self, seconds, action, times, operations):
         with self.rules_lock:
@@ -78,6 +79,10 @@ class GatewayCable(HttpWire):
                 self.refuse(action, down, client, length)
             if action == "before":
                 raise Cut
+            if action == "hold":
+                text, length = text + down.exactly(length), 0
+                self.held.append(threading.Event())
+                self.held[-1].wait()
             server.sendall(text)
             if action == "corrupt" and length > 0:
                 data = down.some(length)

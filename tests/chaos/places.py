@@ -5,6 +5,9 @@ import re
 import shutil
 import subprocess
 import threading
+import time
+
+import psycopg2
 
 from pair import Pair, Standby, kill_cluster
 from rig import Postgres
@@ -29,8 +32,11 @@ class Twins:
     def address(self):
         return f"{self.primary.directory}/.s.PGSQL.{self.primary.port}"
 
-    def rebuilding(self):
-        return self.builder is not None and self.builder.is_alive()
+    def has_standby(self):
+        try:
+            return self.standby is not None and self.standby.is_synchronous()
+        except psycopg2.Error:
+            return False
 
     def lose_primary(self):
         kill_cluster(self.primary)
@@ -40,8 +46,15 @@ class Twins:
         self.primary.promote()
 
         def build():
-            shutil.rmtree(lost.directory)
-            self.standby = Standby(lost.directory, self.primary, lost.port)
+            """The new primary may be stopped meanwhile: then from the beginning."""
+            for _ in range(50):
+                shutil.rmtree(lost.directory, ignore_errors=True)
+                try:
+                    self.standby = Standby(lost.directory, self.primary, lost.port)
+                    return
+                except (subprocess.CalledProcessError, psycopg2.Error, AssertionError):
+                    time.sleep(0.5)
+        self.standby = None
         self.builder = threading.Thread(target=build, daemon=True)
         self.builder.start()
 

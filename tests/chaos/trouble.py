@@ -45,7 +45,7 @@ class DatabaseTrouble:
 
     def fail_over(self):
         twins = self.world.twins
-        if twins.rebuilding():
+        if not twins.has_standby():  # it is still made, or does not follow yet
             return
         self.note("the primary is lost")
         twins.lose_primary()

@@ -1,8 +1,16 @@
-"""A Complete that a real Ceph gateway refuses, while somebody else's object appears that may not be replaced."""
+"""
+Objects that appear where none may be replaced: somebody else's, while a real Ceph gateway refuses Complete; our own, which a store
+makes when the worker that sent it is long dead.
+"""
+
+import os
+import signal
+
 
 import pytest
 
 from cables import GatewayCable
+from content import content_bytes
 from rig import MIB, wait_until
 
 BIG = 12 * MIB
@@ -63,3 +71,20 @@ def test_own_object_whose_complete_was_not_answered_is_known(ferryd, db, ceph, s
     row = db.done(task, timeout=30)
     assert ceph.head(ceph.TARGET, "refused")["content-length"] == str(BIG)
     assert row["verified_by"] == ("md5" if source == "spool" else "etag")
+
+
+@pytest.mark.parametrize("if_exists", ["skip", "fail"])
+def test_put_of_a_dead_worker_that_comes_after_its_successors_look(ferryd, db, ceph, spool, cable, target, if_exists):
+    daemon = ferryd({"ceph": ceph.store(endpoint=f"http://127.0.0.1:{cable.port}"), "spool": spool.store()}, workers=1)
+    cable.fault(600, "hold", 2, ("PUT",))
+    task = db.put(spool.put("small", 1000), target, if_exists=if_exists)
+    wait_until(lambda: len(cable.held) == 1, 10, "its PUT")
+    os.kill(daemon.worker_of(task), signal.SIGKILL)
+    wait_until(lambda: len(cable.held) == 2, 20, "the PUT of the next one, which has seen nothing there")
+    cable.held[0].set()
+    wait_until(lambda: ceph.head(ceph.TARGET, "refused"), 10, "the first one's object")
+    cable.held[1].set()
+    row = db.done(task, timeout=30)
+    assert row["verified_by"] == "md5", "its own object was taken for somebody else's"
+    assert ceph.get(ceph.TARGET, "refused") == content_bytes("small", 1000)
+    wait_until(lambda: not ceph.uploads(ceph.TARGET), 20, "no upload")
