@@ -309,6 +309,7 @@ class Run:
         # as if it had been a minute: until then a cancelled task's worker may still be at it
         self.db.sql("UPDATE ferry.task SET finished_at = finished_at - interval '2 minutes' WHERE state = 'cancelled'")
         for _ in range(5):
+            self.reaped_at = time.time()
             wait_until(self.all_up, 20, "all daemons to be up")
             if ferryctl("reap", conninfo=self.db.conninfo(), check=False).returncode == 0:
                 break

@@ -5,6 +5,7 @@ yields (task or None, what is wrong).
 
 import os
 import re
+import time
 
 import stores
 from daemon import parse_line
@@ -142,7 +143,7 @@ def leftovers(run, rows):
                          "extract(epoch FROM now() - created_at) AS age FROM ferry.upload")
     by_id = {t.id: t for t in run.tasks if t.id}
     for row in waiting:
-        if row["initiated"] or row["age"] > 155:
+        if row["initiated"] or float(row["age"]) - (time.time() - run.reaped_at) > 155:
             yield by_id.get(row["task"]), f"its upload is still in the table: {row}"
     patient = {row["destination"].partition("://")[2].partition("/")[2] for row in waiting if not row["initiated"]}
     left = {(u["key"], u["id"]) for u in run.cos.uploads()}

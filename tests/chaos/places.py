@@ -1,5 +1,6 @@
 """Databases and disks that chaos can take away, and bring back."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -53,10 +54,18 @@ class Twins:
                     self.standby = Standby(lost.directory, self.primary, lost.port)
                     return
                 except (subprocess.CalledProcessError, psycopg2.Error, AssertionError):
+                    self.give_up(lost)
                     time.sleep(0.5)
         self.standby = None
         self.builder = threading.Thread(target=build, daemon=True)
         self.builder.start()
+
+    def give_up(self, half_made):
+        """Nothing waits for a standby that is not there."""
+        with contextlib.suppress(psycopg2.Error):
+            self.primary.admin("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+        with contextlib.suppress(OSError, ValueError):
+            kill_cluster(half_made)
 
     def remove(self):
         if self.builder:

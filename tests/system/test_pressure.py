@@ -259,6 +259,55 @@ def test_log_on_a_full_disk(ferryd, db, spool, tmpfs, tmp_base):
     assert 1 <= len(said) <= 3 and all(said)  # the last free block of a disk may come and go
     whole = daemon.log(r'^\d{4}-\S+Z info ferryd\[\d+\] msg="task \d+ done" task=\d+ .*peak_memory=\d+$')
     assert len(whole) + sum(int(match.group(1)) for match in said) >= 80, "a silent gap"
+    for n in range(20):  # what a worker lost it says before its next line
+        told = daemon.log(r" ferry-worker/\d\[.*log lines were lost.* lost=\d+ error=\"No space left on device\"")
+        if len({line.split("[")[0].rpartition("/")[2] for line in told}) == 2:
+            break
+        must_carry(db, spool, f"more-{n}", 4)
+    lost = sum(int(re.search(r"lost=(\d+)", line).group(1)) for line in told)
+    started = daemon.log(r'^\d{4}-\S+Z info ferry-worker/\d\[\d+\] msg="task \d+ started" task=\d+ .*attempt=1$')
+    assert 1 <= len(told) <= 6 and len(started) + lost >= 80 + 4 * n, "a silent gap of a worker's"
+
+
+def test_destination_on_a_full_disk(ferryd, db, spool, tmpfs, tmp_base):
+    place = tmpfs(f"{tmp_base}/out", "40m")
+    filler = fill(place)
+    os.truncate(filler, 28 << 20)  # room for one and a half
+    daemon = ferryd({"spool": spool.store(), "out": {"kind": "file", "root": place}}, workers=2, retry_delay_max="500ms")
+    source = spool.put("source", 8 << 20)
+    tasks = [db.put(source, f"out://{n}", max_attempts=1000) for n in range(4)]
+    daemon.wait_log("task . failed: destination: No space left on device.* error_class=throttled .*queued again", 20, count=2)
+    daemon.wait_log("store out asks to slow down", count=2)
+    holds(daemon.alive, 2)
+    must_carry(db, spool, "elsewhere")
+    assert len(daemon.log("asks to slow down")) <= 4
+    os.remove(filler)
+    os.remove(f"{place}/{next(name for name in os.listdir(place) if not name.startswith('.'))}")  # and room for three
+    wait_until(lambda: all(db.state(task) == "done" for task in tasks), 60, lambda: daemon.log_text())
+    assert not [name for name in os.listdir(place) if name.startswith(".")] and not db.sql("SELECT * FROM ferry.upload")
+
+
+def test_full_disk_is_left_to_those_that_can_end_on_it(ferryd, db, spool, tmpfs, tmp_base):
+    """Two that have taken half of the room each cannot end beside each other; one after the other they can, as soon as one is carried off."""
+    place = tmpfs(f"{tmp_base}/out", "20m")
+    ferryd({"spool": {**spool.store(), "rate": "12M"}, "out": {"kind": "file", "root": place}}, workers=2, retry_delay_max="500ms")
+    tasks = [db.put(spool.put(f"source-{n}", 14 << 20), f"out://{n}", max_attempts=1000) for n in range(2)]
+    wait_until(lambda: "done" in map(db.state, tasks), 40, "one to end")
+    done = next(n for n in range(2) if db.state(tasks[n]) == "done")
+    os.remove(f"{place}/{done}")
+    db.done(*tasks, timeout=40)
+    assert os.listdir(place) == [str(1 - done)]
+
+
+def test_workers_that_start_badly_say_so_once(ferryd, db, spool, tmp_base):
+    """For as long as it lasts, however often they are tried."""
+    program = f"{tmp_base}/worker"
+    shutil.copy("/bin/false", program)
+    daemon = small(ferryd, spool, start=False, worker_program=program)
+    daemon.start(ready=False)
+    daemon.wait_log("exited: code 1, starting")
+    holds(daemon.alive, 3)
+    assert len(daemon.log("exited: code 1, starting")) == 1 and len(daemon.log("worker . .pid .* started")) <= 2
 
 
 def test_no_connection_left_for_workers(ferryd, db, spool):
