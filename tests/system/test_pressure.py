@@ -334,6 +334,20 @@ def test_read_only_database(ferryd, db, spool):
     must_have_named(daemon, "session is read-only")
 
 
+def test_parts_that_cannot_be_recorded(ferryd, db, spool):
+    """As where the disk has room for all but one table: the transfer goes on, and each worker says so once."""
+    daemon = small(ferryd, spool, workers=1)
+    role = db.one("SELECT grantee FROM information_schema.role_table_grants WHERE table_name = 'part' AND privilege_type = 'INSERT' "
+                  "AND grantee <> 'postgres'")
+    db.sql(f"REVOKE INSERT ON ferry.part FROM {role}")
+    must_carry(db, spool, "unrecorded", 5)
+    assert len(daemon.log("parts cannot be recorded: permission denied")) == 1
+    db.sql(f"GRANT INSERT ON ferry.part TO {role}")
+    must_carry(db, spool, "recorded", 5)
+    daemon.wait_log("parts can be recorded again")
+    assert len(daemon.log("parts can.* be recorded")) == 2
+
+
 @pytest.fixture
 def small_disk(db, tmpfs):
     """Where the database has its files."""
@@ -364,5 +378,5 @@ def test_database_on_a_full_disk(small_disk, moved_back, ferryd, db, spool):
                lambda: db.sql("SELECT state, count(*) FROM ferry.task GROUP BY 1"), step=0.1)
     assert len(daemon.log("ends of tasks can be recorded again")) == 1
     said = [re.sub(r".* msg=\"(.*?): .*", r"\1", line) for line in daemon.log("No space left on device")]
-    assert len(said) == len(set(said)) <= 3, said
+    assert len(said) == len(set(said)) <= 5, said  # of three processes
     assert db.one("SELECT sum(crashes + ooms + attempt) FROM ferry.task") == 0
