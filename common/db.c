@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/channel.h"
 #include "common/clock.h"
@@ -64,13 +63,6 @@ db_free(struct db *db)
 	free(db->prepared);
 	free(db->application_name);
 	free(db);
-}
-
-void
-db_abandon(struct db *db)
-{
-	if (db != NULL && db_fd(db) != -1)
-		close(db_fd(db));
 }
 
 int

@@ -76,9 +76,6 @@ struct db *db_new(const char *conninfo, const char *application_name, const stru
 /* Closes politely if idle, frees; queued callbacks are not called.  NULL is fine. */
 void db_free(struct db *db);
 
-/* In a child after fork: closes the descriptor, touches nothing else, frees nothing.  (Exec does it too: it is close-on-exec.) */
-void db_abandon(struct db *db);
-
 /* For poll(): the descriptor (-1: none now), the events wanted, the next deadline on clock_ms() (0: none). */
 int db_fd(const struct db *db);
 short db_poll_events(const struct db *db);

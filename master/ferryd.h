@@ -88,6 +88,7 @@ struct pool {
 	int held_at; /* as was logged: what memory_total holds is less than is wanted; 0: it is not */
 	uint64_t generation;
 	bool start_failing; /* logged once an outage */
+	char bad_start[384]; /* why workers die before they are ever idle, as was logged; empty: they do not */
 	struct slot slots[CONFIG_WORKERS_MAX];
 };
 

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 
 #include "common/clock.h"
@@ -33,6 +34,7 @@
 #include "master/title.h"
 
 #define FDS_MAX (2 + 2 * CONFIG_WORKERS_MAX)
+#define BLIND_MS 100 /* how often all descriptors are tried where poll() will not say which are ready */
 
 static void
 resize(struct master *m, int by)
@@ -168,10 +170,54 @@ serve_workers(struct master *m, const struct pollfd *fds)
 	}
 }
 
+/* Why poll() refused, by its true cause; errno is its own. */
+static void
+log_blind(nfds_t n)
+{
+	struct rlimit limit;
+
+	if (errno == EINVAL && getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n)
+		log_error("%u descriptors cannot be watched, RLIMIT_NOFILE has become %llu: all are tried every %d ms, until it is "
+			  "raised", (unsigned)n, (unsigned long long)limit.rlim_cur, BLIND_MS);
+	else
+		log_error("%u descriptors cannot be watched: poll: %s; all are tried every %d ms", (unsigned)n, strerror(errno),
+		    BLIND_MS);
+}
+
+/*
+ * Returns false if there is nothing to be looked at.  poll() refuses more descriptors than RLIMIT_NOFILE is at that time (somebody may
+ * have lowered it since they were opened), and needs memory of the kernel's.  While it does, they count as ready now and then:
+ * handlers never wait, so they can all be tried.
+ */
+static bool
+await(struct pollfd *fds, nfds_t n, int timeout, bool *blind)
+{
+	nfds_t i;
+
+	if (poll(fds, n, timeout) >= 0) {
+		if (*blind)
+			log_info("descriptors can be watched again");
+		*blind = false;
+		return true;
+	}
+	if (errno == EINTR)
+		return false;
+	if (errno != EINVAL && errno != ENOMEM && errno != EAGAIN)
+		fatal(EX_SOFTWARE, "poll: %s", strerror(errno));
+	if (!*blind)
+		log_blind(n);
+	*blind = true;
+	poll(NULL, 0, timeout >= 0 && timeout < BLIND_MS ? timeout : BLIND_MS);
+	for (i = 0; i < n; i++)
+		fds[i].revents = (short)(fds[i].fd == -1 ? 0 : fds[i].events);
+	return true;
+}
+
 void
 loop_run(struct master *m)
 {
 	struct pollfd fds[FDS_MAX];
+	bool blind = false;
 	nfds_t n;
 
 	for (;;) {
@@ -180,11 +226,8 @@ loop_run(struct master *m)
 		if (m->phase == PHASE_GONE)
 			return;
 		n = fill(m, fds);
-		if (poll(fds, n, clock_until(next_deadline(m))) == -1) {
-			if (errno == EINTR || errno == ENOMEM || errno == EAGAIN)
-				continue;
-			fatal(EX_SOFTWARE, "poll: %s", strerror(errno));
-		}
+		if (!await(fds, n, clock_until(next_deadline(m)), &blind))
+			continue;
 		serve_workers(m, fds + 2);
 		if (fds[0].revents & POLLIN)
 			on_signals(m);

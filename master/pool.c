@@ -119,6 +119,10 @@ pool_idle(struct master *m, struct slot *slot)
 		close(slot->report);
 		slot->report = -1;
 	}
+	if (!slot->was_idle && m->pool.bad_start[0] != '\0') {
+		log_info("worker %d (pid %d) has started well, as workers did not of late", slot->number, (int)slot->pid);
+		m->pool.bad_start[0] = '\0';
+	}
 	slot->was_idle = true;
 	slot->reaping = false;
 	pool_drop_task(slot);
@@ -198,7 +202,8 @@ start(struct master *m, struct slot *slot)
 			log_info("workers can be started again");
 		m->pool.start_failing = false;
 		slot->state = SLOT_STARTING;
-		log_info("worker %d (pid %d) started", slot->number, (int)slot->pid);
+		log_event(m->pool.bad_start[0] == '\0' ? LOG_INFO : LOG_DEBUG, "worker %d (pid %d) started", slot->number,
+		    (int)slot->pid);
 		return;
 	}
 	if (!m->pool.start_failing)

@@ -99,25 +99,43 @@ bury_with_task(struct master *m, struct slot *slot, const struct verdict *v)
 	settle_death(m, death);
 }
 
-static void
-log_end_without_task(struct slot *slot, const struct verdict *v, bool clean)
+/* One that died before it was ever idle is replaced with backoff, and may die of the same for a night: that is said once. */
+static bool
+is_told(struct master *m, const struct slot *slot, const struct verdict *v, const char *report)
 {
-	const char *doing = pool_state_name(slot->state);
+	char why[sizeof(m->pool.bad_start)];
+
+	if (slot->was_idle || slot->state != SLOT_STARTING || slot->retiring || slot->killed)
+		return false;
+	snprintf(why, sizeof(why), "%s, %s", v->memory ? cause(v) : v->text, report != NULL ? report : "");
+	if (strcmp(why, m->pool.bad_start) == 0)
+		return true;
+	strlcpy(m->pool.bad_start, why, sizeof(m->pool.bad_start));
+	return false;
+}
+
+static void
+log_end_without_task(struct master *m, struct slot *slot, const struct verdict *v, bool clean)
+{
+	const char *doing = pool_state_name(slot->state), *step;
 	struct log_line line;
 	char report[160];
+	int priority = clean ? LOG_INFO : LOG_WARNING;
 
+	step = spawn_report(slot, report, sizeof(report));
+	if (!clean && is_told(m, slot, v, step))
+		priority = LOG_DEBUG;
 	if (slot->reaping)
 		doing = "reaping";
 	else if (slot->retiring)
 		doing = "retired";
 	else if (clean && slot->ntasks > 0)
 		doing = "recycled";
-	log_begin(&line, clean ? LOG_INFO : LOG_WARNING, "worker %d (pid %d) %s, %s", slot->number, (int)slot->pid, v->text,
-	    doing);
+	log_begin(&line, priority, "worker %d (pid %d) %s, %s", slot->number, (int)slot->pid, v->text, doing);
 	log_int(&line, "worker", slot->number);
 	log_int(&line, "pid", slot->pid);
 	log_str(&line, "cause", cause(v));
-	log_str(&line, "step", spawn_report(slot, report, sizeof(report)));
+	log_str(&line, "step", step);
 	log_end(&line);
 }
 
@@ -140,7 +158,7 @@ reap_slot(struct master *m, struct slot *slot)
 	if (slot->task != NULL)
 		bury_with_task(m, slot, &v);
 	else
-		log_end_without_task(slot, &v, clean || slot->forgiven);
+		log_end_without_task(m, slot, &v, clean || slot->forgiven);
 	m->queue.renew_at = m->queue.renew_at == 0 ? 0 : clock_earlier(m->queue.renew_at, clock_ms() + 1000);
 	pool_vacate(m, slot, clean);
 	shares_divide(m);

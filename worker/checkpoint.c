@@ -142,34 +142,49 @@ struct part_note {
 	struct worker *w;
 	int64_t task;
 	int64_t claim;
+	bool of_part; /* else of the task's progress alone */
 };
+
+/* A part that is not recorded is sent again after a crash, nothing worse: said once, until one is recorded. */
+static void
+note_refusal(const struct part_note *note, const PGresult *refusal)
+{
+	static bool refused[2];
+	const char *what = note->of_part ? "parts" : "progress";
+	char message[256];
+
+	if (refusal != NULL && !refused[note->of_part])
+		log_warn("task %" PRId64 ": %s cannot be recorded: %s", note->task, what,
+		    db_error_message(refusal, message, sizeof(message)));
+	else if (refusal == NULL && refused[note->of_part])
+		log_info("task %" PRId64 ": %s can be recorded again", note->task, what);
+	refused[note->of_part] = refusal != NULL;
+}
 
 static void
 on_part(void *arg, enum db_status status, PGresult *res)
 {
 	struct part_note *note = arg;
 	struct worker *w = note->w;
-	char message[256];
 
+	if (status == DB_OK || (status == DB_ERROR && res != NULL))
+		note_refusal(note, status == DB_OK ? NULL : res);
 	if (status == DB_OK && PQntuples(res) == 0) {
 		if (w->has_task && w->task.id == note->task && w->task.claim == note->claim)
 			w->stale = true;
-	} else if (status != DB_OK && res != NULL) {
-		/* a part that is not recorded is sent again after a crash, nothing worse */
-		log_warn("task %" PRId64 ": a part could not be recorded: %s", note->task,
-		    db_error_message(res, message, sizeof(message)));
 	}
 	memory_free(note);
 }
 
 static void
-checkpoint_note(struct transfer *t, const struct query *q)
+checkpoint_note(struct transfer *t, const struct query *q, bool of_part)
 {
 	struct part_note *note = memory_alloc(sizeof(*note));
 
 	note->w = t->w;
 	note->task = t->task->id;
 	note->claim = t->task->claim;
+	note->of_part = of_part;
 	db_submit(t->w->db, q->stmt, q->params, DB_REPEAT, on_part, note);
 }
 
@@ -184,7 +199,7 @@ checkpoint_total(struct transfer *t)
 	else
 		query_null(&q);
 	query_int(&q, t->bytes_done);
-	checkpoint_note(t, &q);
+	checkpoint_note(t, &q, false);
 }
 
 void
@@ -201,7 +216,7 @@ checkpoint_part(struct transfer *t, int number)
 	query_str(&q, parts_etag(part));
 	query_int(&q, t->streaming ? -1 : t->size);
 	query_int(&q, t->bytes_done);
-	checkpoint_note(t, &q);
+	checkpoint_note(t, &q, true);
 }
 
 static void

@@ -61,6 +61,10 @@ failure_errno(struct failure *f, const char *what)
 	case EFBIG:
 		class = CLASS_PERMANENT;
 		break;
+	case ENOSPC:
+	case EDQUOT:
+		class = CLASS_THROTTLED;
+		break;
 	default:
 		class = CLASS_TRANSIENT;
 	}

@@ -31,7 +31,7 @@ void failure_init(struct failure *f);
  */
 int failure_set(struct failure *f, enum error_class class, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* The class of an errno of a file operation, with "what: strerror". Returns -1. */
+/* The class of an errno of a file operation, with "what: strerror".  A full disk has to be spared, as a busy store has.  Returns -1. */
 int failure_errno(struct failure *f, const char *what);
 
 /* When to try again after f, for the tries-th time: what the store said, or a short backoff with jitter. 0: not at all. */

@@ -2,7 +2,6 @@
  * Completion, doubt, verification.
  */
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,52 +21,6 @@
 /* How much an answer about the destination proves. */
 enum proof { PROOF_ABSENT, PROOF_DIFFERS, PROOF_SIZE, PROOF_MD5, PROOF_CRC64, PROOF_CRC32C };
 
-static bool
-finish_hex_md5(const char *etag, unsigned char digest[16])
-{
-	char byte[3] = "";
-	int i;
-
-	if (strlen(etag) != 32 || strspn(etag, "0123456789abcdefABCDEF") != 32)
-		return false;
-	for (i = 0; i < 16; i++) {
-		memcpy(byte, etag + 2 * i, 2);
-		digest[i] = (unsigned char)strtoul(byte, NULL, 16);
-	}
-	return true;
-}
-
-/* The ETag that S3 gives to the parts' object: MD5 of their MD5s.  Returns false if they have none. */
-static bool
-finish_expected_etag(const struct transfer *t, char *out, size_t size)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *md5;
-	bool known = true;
-	unsigned len;
-	int i, n = 0;
-
-	if (t->opaque_etags || t->target.store->conf.kind != STORE_S3)
-		return false;
-	if (!t->multipart) {
-		strlcpy(out, parts_etag(&t->parts[0]), size);
-		return finish_hex_md5(out, digest);
-	}
-	if ((md5 = EVP_MD_CTX_new()) == NULL || EVP_DigestInit_ex(md5, EVP_md5(), NULL) != 1)
-		memory_exhausted(1);
-	for (i = 0; i < t->nparts && known; i++) {
-		known = finish_hex_md5(parts_etag(&t->parts[i]), digest);
-		if (known)
-			EVP_DigestUpdate(md5, digest, 16);
-	}
-	EVP_DigestFinal_ex(md5, digest, &len);
-	EVP_MD_CTX_free(md5);
-	for (i = 0; i < 16; i++)
-		n += snprintf(out + n, size - (size_t)n, "%02x", digest[i]);
-	snprintf(out + n, size - (size_t)n, "-%d", t->nparts);
-	return known;
-}
-
 /* No sum was computed here of what the store has copied: the store's own, 0 if it says none. */
 static uint64_t
 finish_crc64(const struct transfer *t)
@@ -85,7 +38,7 @@ finish_compare_copy(const struct transfer *t, const struct object_info *info)
 	if (info->has_crc64 && t->source.info.has_crc64)
 		return info->crc64 == t->source.info.crc64 ? PROOF_CRC64 : PROOF_DIFFERS;
 	if (t->multipart)
-		known = finish_expected_etag(t, expected, sizeof(expected));
+		known = parts_object_etag(t, expected, sizeof(expected));
 	else
 		strlcpy(expected, t->source.etag, sizeof(expected));
 	return known && strcasecmp(info->etag, expected) == 0 ? PROOF_MD5 : PROOF_SIZE;
@@ -105,7 +58,7 @@ finish_compare(const struct transfer *t, const struct object_info *info)
 		return info->crc32c == crc32c ? PROOF_CRC32C : PROOF_DIFFERS;
 	if (info->has_crc64)
 		return info->crc64 == parts_crc64(t) ? PROOF_CRC64 : PROOF_DIFFERS;
-	if (!finish_expected_etag(t, expected, sizeof(expected)))
+	if (!parts_object_etag(t, expected, sizeof(expected)))
 		return PROOF_SIZE;
 	if (strcasecmp(info->etag, expected) == 0)
 		return PROOF_MD5;
@@ -310,20 +263,47 @@ finish_complete_once(struct transfer *t, const char *body, size_t len)
 	return rc;
 }
 
-/* After a Complete that may or may not have taken effect.  Returns 1 if it has, 0 if not, -1. */
+/*
+ * Whether what a store of kind s3 says is there, after a Complete of ours, is somebody else's and must stay.  Ceph before Squid takes no notice
+ * of a condition on Complete, so it is not to be asked again then.  An object of parts says in its ETag how many they were.
+ */
+static bool
+finish_is_theirs(const struct transfer *t, enum proof proof)
+{
+	char parts[16];
+	const char *dash = strrchr(t->etag, '-');
+
+	if (t->task->if_exists == IF_EXISTS_OVERWRITE || t->target.store->conf.kind != STORE_S3)
+		return false;
+	snprintf(parts, sizeof(parts), "-%d", t->nparts);
+	return proof == PROOF_DIFFERS || (proof == PROOF_SIZE && (dash == NULL || strcmp(dash, parts) != 0));
+}
+
+/* After a Complete that may or may not have taken effect: what is there.  t->failure stays what it was. */
 static int
-finish_doubt(struct transfer *t)
+finish_doubt(struct transfer *t, enum proof *proof)
 {
 	struct failure told = t->failure;
-	enum proof proof = PROOF_ABSENT;
 	char text[128];
 
 	failure_init(&t->failure);
-	if (finish_ask(t, &proof, text, sizeof(text)) == -1)
+	if (finish_ask(t, proof, text, sizeof(text)) == -1)
 		return -1;
 	t->failure = told;
-	/* the size alone may be that of what was there before */
-	return proof >= PROOF_MD5 || (proof == PROOF_SIZE && told.class == CLASS_NONE) ? 1 : 0;
+	return 0;
+}
+
+/* Asks, before a Complete that is not the first, where that could replace what is somebody else's.  Returns 1 if it would, 0, -1. */
+static int
+finish_meets_theirs(struct transfer *t)
+{
+	enum proof proof = PROOF_ABSENT;
+
+	if (t->task->if_exists == IF_EXISTS_OVERWRITE || t->target.store->conf.kind != STORE_S3)
+		return 0;
+	if (finish_doubt(t, &proof) == -1)
+		return -1;
+	return finish_is_theirs(t, proof);
 }
 
 /* A store may have said 200 before it looked: then it is the code that says what the status would have. */
@@ -339,6 +319,7 @@ finish_in_doubt(const struct transfer *t)
 static int
 finish_complete(struct transfer *t, const char *body, size_t len)
 {
+	enum proof proof = PROOF_ABSENT;
 	int64_t at;
 	int tries = 0, rc;
 	bool taken;
@@ -354,14 +335,15 @@ finish_complete(struct transfer *t, const char *body, size_t len)
 		if (worker_interrupted(t->w) || t->rotten || !finish_in_doubt(t))
 			return -1;
 		taken = target_is_taken(t, &t->failure);
-		if ((rc = finish_doubt(t)) == -1)
+		if (finish_doubt(t, &proof) == -1)
 			return -1;
-		if (rc == 1) {
+		/* the size alone may be that of what was there before */
+		if (proof >= PROOF_MD5 || (proof == PROOF_SIZE && t->failure.class == CLASS_NONE)) {
 			failure_init(&t->failure);
 			/* what is there is an earlier attempt's: this upload has not become it */
 			return taken ? upload_drop(t) : 0;
 		}
-		if (taken)
+		if (taken || finish_is_theirs(t, proof))
 			return target_exists(t);
 		if (t->failure.status == 404 || strcmp(t->failure.code, "NoSuchUpload") == 0)
 			return failure_set(&t->failure, CLASS_TRANSIENT, "%s: the upload vanished, and the object is not there",
@@ -372,19 +354,28 @@ finish_complete(struct transfer *t, const char *body, size_t len)
 		at = failure_retry_at(&t->failure, ++tries, clock_ms());
 		if (at == 0)
 			return -1;
-		if (loop_wait(t->w, loop_never, NULL, at) == -1)
+		if (loop_wait(t->w, loop_never, NULL, at) == -1 || (rc = finish_meets_theirs(t)) == -1)
 			return -1;
+		if (rc == 1)
+			return target_exists(t);
 	}
 }
 
 /*
- * Ceph before Squid takes no notice of a condition on Complete: hours may lie between the look at the beginning and this one.  What
- * Complete may have made already is not looked at.
+ * Ceph before Squid takes no notice of a condition on Complete: hours may lie between the look at the beginning and this one.  An
+ * earlier attempt's Complete may have made what is there.
  */
 static int
 finish_look(struct transfer *t)
 {
-	return t->target.store->conf.kind == STORE_S3 && !t->doubtful ? target_look(t, t->checkpoint.completing) : 0;
+	int rc;
+
+	if (t->target.store->conf.kind != STORE_S3 || t->doubtful)
+		return 0;
+	if (!t->checkpoint.completing)
+		return target_look(t, false);
+	rc = finish_meets_theirs(t);
+	return rc == 1 ? target_exists(t) : rc;
 }
 
 static int

@@ -2,6 +2,9 @@
  * Planning and moving parts.
  */
 #include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -361,4 +364,49 @@ parts_move(struct transfer *t)
 	memory_free(t->pipes);
 	t->pipes = NULL;
 	return rc == -1 || t->failure.class != CLASS_NONE ? -1 : 0;
+}
+
+static bool
+parts_hex_md5(const char *etag, unsigned char digest[16])
+{
+	char byte[3] = "";
+	int i;
+
+	if (strlen(etag) != 32 || strspn(etag, "0123456789abcdefABCDEF") != 32)
+		return false;
+	for (i = 0; i < 16; i++) {
+		memcpy(byte, etag + 2 * i, 2);
+		digest[i] = (unsigned char)strtoul(byte, NULL, 16);
+	}
+	return true;
+}
+
+bool
+parts_object_etag(const struct transfer *t, char *out, size_t size)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *md5;
+	bool known = true;
+	unsigned len;
+	int i, n = 0;
+
+	if (t->opaque_etags || t->target.store->conf.kind != STORE_S3)
+		return false;
+	if (!t->multipart) {
+		strlcpy(out, parts_etag(&t->parts[0]), size);
+		return parts_hex_md5(out, digest);
+	}
+	if ((md5 = EVP_MD_CTX_new()) == NULL || EVP_DigestInit_ex(md5, EVP_md5(), NULL) != 1)
+		memory_exhausted(1);
+	for (i = 0; i < t->nparts && known; i++) {
+		known = parts_hex_md5(parts_etag(&t->parts[i]), digest);
+		if (known)
+			EVP_DigestUpdate(md5, digest, 16);
+	}
+	EVP_DigestFinal_ex(md5, digest, &len);
+	EVP_MD_CTX_free(md5);
+	for (i = 0; i < 16; i++)
+		n += snprintf(out + n, size - (size_t)n, "%02x", digest[i]);
+	snprintf(out + n, size - (size_t)n, "-%d", t->nparts);
+	return known;
 }

@@ -39,4 +39,10 @@ int64_t parts_in_flight(const struct transfer *t);
 
 void parts_release(struct transfer *t);
 
+/*
+ * The ETag that S3 gives to the object that the parts become: the one part's own, or the MD5 of their MD5s.  Returns false if they
+ * have none.
+ */
+bool parts_object_etag(const struct transfer *t, char *out, size_t size);
+
 #endif

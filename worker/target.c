@@ -82,8 +82,11 @@ target_exists(struct transfer *t)
 int
 target_meet(struct transfer *t)
 {
-	/* an earlier PUT of ours, perhaps, whose answer was lost: the next attempt compares */
-	if (t->puts > 1)
+	/*
+	 * An earlier PUT of ours, perhaps, whose answer was lost, or that of a worker that died, which the store took its time for: the next
+	 * attempt finds it when it looks, and compares.
+	 */
+	if (t->puts > 1 || t->task->claim > 1)
 		return failure_set(&t->failure, CLASS_TRANSIENT,
 		    "destination exists, and may be what an earlier PUT without an answer has made");
 	return target_exists(t);

@@ -181,7 +181,8 @@ transfer_failed(struct transfer *t, int64_t peak)
 
 	if (t->spoiled)
 		target_remove_spoiled(t);
-	if (!retry || told.class == CLASS_SOURCE_CHANGED || t->rotten) {
+	/* on a full disk the room that this one has taken may be what others need to come to their end */
+	if (!retry || told.class == CLASS_SOURCE_CHANGED || t->rotten || (t->target.is_file && told.class == CLASS_THROTTLED)) {
 		if (upload_drop(t) == -1 && worker_interrupted(t->w))
 			return transfer_interrupted(t);
 		t->failure = told;
@@ -262,8 +263,10 @@ transfer_run(struct worker *w, struct msg_result *result)
 	result->peak_memory = peak;
 	result->elapsed_ms = clock_ms() - t->started_at;
 	strlcpy(result->error, t->failure.text, sizeof(result->error));
+	/* what is read does not fill a disk */
 	if (t->failure.class == CLASS_THROTTLED)
-		strlcpy(result->throttled_store, t->failure.store, sizeof(result->throttled_store));
+		strlcpy(result->throttled_store, t->failure.store[0] != '\0' || t->target.store == NULL ? t->failure.store :
+		    t->target.store->conf.name, sizeof(result->throttled_store));
 
 	w->transfer = NULL;
 	parts_release(t);

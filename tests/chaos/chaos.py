@@ -8,9 +8,6 @@ import argparse
 import contextlib
 import datetime
 import glob
-import hashlib
-import hmac
-import http.client
 import os
 import re
 import shutil
@@ -29,105 +26,86 @@ sys.path[:0] = [HERE, f"{HERE}/../system", f"{HERE}/../servers"]
 import invariants  # noqa: E402
 import origin  # noqa: E402
 import stores  # noqa: E402
+from cables import Cable, GatewayCable  # noqa: E402
+from clients import CosClient, Gateway, Handler  # noqa: E402
 from content import HERE as SERVERS, content_bytes, write_content  # noqa: E402
 from daemon import Ferryd  # noqa: E402
-from disturb import Cable, Disturber, Node  # noqa: E402
-from rig import Database, Postgres, ferryctl, running, title, wait_until  # noqa: E402
+from disturb import Disturber, Node  # noqa: E402
+from hogging import Hog  # noqa: E402
+from places import Disk, Twins  # noqa: E402
+from rig import BUILD, Database, ferryctl, running, title, wait_until  # noqa: E402
 from scenario import Scenario  # noqa: E402
 
 ENDED = ("done", "failed", "cancelled")
 
 
-class CosClient:
-    """What producers and others do at the COS endpoint.  Tries again while there are faults."""
-
-    def __init__(self, port):
-        self.meanwhile = lambda: None
-        self.port, self.host = port, f"{stores.BUCKET}.cos.{stores.REGION}.myqcloud.com:{port}"
-
-    def authorization(self, method, path, query):
-        when = f"{int(time.time()) - 30};{int(time.time()) + 3600}"
-
-        def sign(key, text):
-            return hmac.new(key.encode(), text.encode(), hashlib.sha1).hexdigest()
-        query = {name.lower(): value for name, value in sorted(query.items())}
-        pairs = "&".join(f"{name}={value}" for name, value in query.items())
-        host = urllib.parse.quote(self.host, safe="")
-        request = f"{method.lower()}\n{path}\n{pairs}\nhost={host}\n"
-        signature = sign(sign(stores.COS_SECRET, when), f"sha1\n{when}\n{hashlib.sha1(request.encode()).hexdigest()}\n")
-        return (f"q-sign-algorithm=sha1&q-ak={stores.COS_ID}&q-sign-time={when}&q-key-time={when}&q-header-list=host"
-                f"&q-url-param-list={';'.join(query)}&q-signature={signature}")
-
-    def call(self, method, key, query=None, body=None):
-        path, query = f"/{key}", dict(query or {})
-        for _ in range(100):
-            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as conn, \
-                    contextlib.suppress(OSError, http.client.HTTPException):
-                conn.request(method, path + ("?" + urllib.parse.urlencode(query) if query else ""), body,
-                             {"Host": self.host, "Authorization": self.authorization(method, path, query)})
-                answer = conn.getresponse()
-                text = answer.read()
-                if answer.status < 300 or (method == "DELETE" and answer.status == 404):
-                    return text.decode()
-                assert answer.status >= 500, f"{method} {key}: {answer.status} {text}"
-            time.sleep(0.1)
-            self.meanwhile()
-        raise AssertionError(f"{method} {key}: no answer")
-
-
-class Handler(origin.Handler):
-    def serve(self):
-        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
-        if query.get("seed") in self.server.gone:
-            self.arrived = time.time()
-            return self.answer(404)
-        super().serve()
+def is_sanitized():
+    """A library loaded before the sanitizer's own is not for such a build."""
+    return "libasan" in subprocess.run(["ldd", f"{BUILD}/ferry-worker"], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 class Run:
     """One run.  problems() is all that is wrong in the end, as text."""
 
-    def __init__(self, directory, pg, db, cos, seed, seconds, nodes=2, rate=2, every=1.0, freeze=False, ceph=None):
-        self.directory, self.pg, self.db, self.cos, self.ceph, self.seed = directory, pg, db, cos, ceph, seed
-        self.seconds, self.client, self.found_problems, self.seen_done = seconds, CosClient(cos.port), [], set()
-        self.scenario = Scenario(seed, seconds, rate, ceph is not None)
-        self.tasks = self.scenario.tasks
+    MAX_CRASHES, MAX_OOMS = 25, 12  # more than befall a task that does no harm
+
+    def __init__(self, directory, db, cos, seed, seconds, nodes=2, rate=2, every=1.0, freeze=False, ceph=None, twins=None, machine=False):
+        self.directory, self.db, self.cos, self.ceph, self.twins, self.seed = directory, db, cos, ceph, twins, seed
+        self.seconds, self.found_problems, self.seen_done = seconds, [], set()
+        self.client, self.gateway = CosClient(cos.port), Gateway(ceph)
+        self.hogs = not is_sanitized()
+        self.scenario = Scenario(seed, seconds, rate, ceph is not None, poison=self.hogs)
+        self.tasks, self.disk, self.nodes = self.scenario.tasks, None, []
         self.origin = origin.Origin()
         self.origin.RequestHandlerClass, self.origin.gone = Handler, set()
         self.origin.start()
-        self.cables = (Cable(("127.0.0.1", cos.port)), Cable(f"{pg.directory}/.s.PGSQL.{pg.port}"),
-                       Cable(("127.0.0.1", self.origin.port)))
+        self.store_cable, self.origin_cable = Cable(("127.0.0.1", cos.port)), Cable(("127.0.0.1", self.origin.port))
+        self.database_cable = Cable(f"{db.pg.directory}/.s.PGSQL.{db.pg.port}")
+        self.gateway_cable = GatewayCable(ceph.port) if ceph else None
         cos.rate(16 << 20)  # so that there is time to be disturbed in
-        self.make_places()
-        self.nodes = [self.make_node(n) for n in range(nodes)]
-        self.disturber = Disturber(seed, seconds, every, self.nodes, pg, db, cos, self.cables, freeze)
-        self.client.meanwhile = self.disturber.tend
+        self.make_places(machine)
+        self.nodes += [self.make_node(n) for n in range(nodes)]
+        self.disturber = Disturber(seed, seconds, every, self, freeze)
+        self.client.meanwhile = self.gateway.meanwhile = self.disturber.tend
 
     def make_node(self, number):
         cut = self.cos.store()
-        port = self.cables[0].port
+        port = self.store_cable.port
         cut = {k: ([r.replace(f":{self.cos.port}:", f":{port}:") for r in v] if k == "resolve" else
                    v.replace(f":{self.cos.port}", f":{port}") if k == "endpoint" else v) for k, v in cut.items()}
         table = {"cos": cut, "spool": {"kind": "file", "root": self.spool}, "out": {"kind": "file", "root": self.out}}
         if self.ceph:
-            table["ceph"] = self.ceph.store()
-        conf = {"lease": "3s", "poll": "1s", "grace": "3s", "retry_delay_max": "2s", "max_crashes": 1000}
+            table["ceph"] = self.ceph.store(endpoint=f"http://127.0.0.1:{self.gateway_cable.port}")
+        conf = {"lease": "3s", "poll": "1s", "grace": "3s", "retry_delay_max": "2s", "max_crashes": self.MAX_CRASHES,
+                "max_ooms": self.MAX_OOMS,
+                "queues": ["default", "bulk"]}
+        hog = None
+        if self.hogs:
+            place = f"{self.directory}/hog{number}"
+            os.mkdir(place)
+            hog = Hog(place, (1, 5, 20)[number % 3] << 20, ("/hog/", "/crash/"))
+            hog.disarm()
+            conf["worker_program"] = hog.program
+        memory = "64M" if self.hogs else "900M"
         daemon = Ferryd(self.directory, self.db, table, workers=3, daemonize=number % 2 == 1,
-                        worker={"streams": "auto" if number else 3, "stall_timeout": "5s", "connect_timeout": "2s"},
+                        worker={"memory": memory, "streams": "auto" if number else 3, "stall_timeout": "5s", "connect_timeout": "2s"},
                         http={"allow": ["127.0.0.1"], "private": True}, **conf)
         if number == 0:
-            daemon.conf["database"] = (f"host=127.0.0.1 port={self.cables[1].port} dbname={self.db.name} user=ferry_test_daemon "
-                                       "connect_timeout=5")
+            daemon.conf["database"] = (f"host=127.0.0.1 port={self.database_cable.port} dbname={self.db.name} "
+                                       "user=ferry_test_daemon connect_timeout=5")
             daemon.write()
-        return Node(daemon)
+        return Node(daemon, hog)
 
     # Places
 
-    def make_places(self):
+    def make_places(self, machine):
         self.spool, self.out = f"{self.directory}/spool", f"{self.directory}/out"
         scratch = f"{self.directory}/scratch"
+        if machine:
+            os.mkdir(self.out)
+            self.disk = Disk(self.out)
         for place in (self.spool, self.out, f"{self.out}/o", f"{self.out}/chain", scratch):
-            os.mkdir(place)
+            os.makedirs(place, exist_ok=True)
             os.chmod(place, 0o777)
         for task in self.tasks:
             write_content(f"{scratch}/{task.number}", task.content, task.size)
@@ -152,6 +130,8 @@ class Run:
             self.foreign_files[os.path.basename(f.name)] = self.file(os.path.basename(f.name))
         self.foreign_uploads = {(key, self.initiate(key)) for key in
                                 [*self.scenario.foreign, *(t.key for t in self.tasks[::7] if t.destination == "cos")]}
+        self.foreign_at_gateway = {(key, self.gateway.initiate(self.ceph.TARGET, key)) for key in
+                                   (self.ceph_key(t) for t in self.tasks[::7] if t.destination == "ceph")}
 
     def place_source(self, task, path):
         if task.source == "spool":
@@ -161,7 +141,7 @@ class Run:
             with open(path, "rb") as f:
                 self.client.call("PUT", f"source/{task.number}", body=f.read())
         elif task.source == "ceph":
-            self.ceph.put(self.ceph.SOURCE, f"{self.seed}/{task.number}", content_bytes(task.content, task.size))
+            self.gateway.put(self.ceph.SOURCE, f"{self.seed}/{task.number}", content_bytes(task.content, task.size))
 
     def place_before(self, task):
         text = f"before {task.number}".encode()
@@ -172,7 +152,7 @@ class Run:
                 f.write(text)
             os.chmod(f.name, 0o666)
         else:
-            self.ceph.put(self.ceph.TARGET, self.ceph_key(task), text)
+            self.gateway.put(self.ceph.TARGET, self.ceph_key(task), text)
 
     def initiate(self, key):
         """Somebody else's upload, with a part: one without, begun where and when one of ours was, cannot be told from it."""
@@ -184,8 +164,9 @@ class Run:
         return f"{self.seed}/{task.key}"
 
     def source(self, task):
+        behave = f"{'later/' * task.late}{task.story}" if task.story in ("hog", "crash") else "size"
         return {"spool": f"spool://{task.number}", "cos": f"cos://{stores.BUCKET}/source/{task.number}",
-                "http": f"http://127.0.0.1:{self.cables[2].port}/size/{task.size}?seed={urllib.parse.quote(task.content)}",
+                "http": f"http://127.0.0.1:{self.origin_cable.port}/{behave}/{task.size}?seed={urllib.parse.quote(task.content)}",
                 "ceph": self.ceph and f"ceph://{self.ceph.SOURCE}/{self.seed}/{task.number}"}[task.source]
 
     def destination(self, task):
@@ -212,11 +193,11 @@ class Run:
                 self.cos_objects = self.cos.objects()
             there = self.cos_objects.get((stores.BUCKET, task.key))
             return there and (there["size"], int(there["crc64"]))
-        answer = self.ceph.request("GET", self.ceph.TARGET, self.ceph_key(task))
+        status, body = self.gateway.call("GET", self.ceph.TARGET, self.ceph_key(task))
         path = f"{self.directory}/from-ceph"
         with open(path, "wb") as f:
-            shutil.copyfileobj(answer, f)
-        return None if answer.status == 404 else (os.path.getsize(path), self.sums([path])[path])
+            f.write(body)
+        return None if status == 404 else (len(body), self.sums([path])[path])
 
     # Producers
 
@@ -250,13 +231,13 @@ class Run:
         elif task.source == "http":
             self.origin.gone.add(task.content)
         else:
-            self.ceph.delete(self.ceph.SOURCE, f"{self.seed}/{task.number}")
+            self.gateway.call("DELETE", self.ceph.SOURCE, f"{self.seed}/{task.number}")
 
-    def ask(self, task, verb):
+    def ask(self, task, verb, *more):
         if task.id is None:
             return
         try:
-            said = self.db.one(f"SELECT ferry.{verb}(%s)", (task.id,))
+            said = self.db.one(f"SELECT ferry.{verb}({', '.join(['%s'] * (1 + len(more)))})", (task.id, *more))
         except psycopg2.errors.UniqueViolation:
             said = False
         task.retried |= verb == "retry" and said
@@ -272,6 +253,8 @@ class Run:
                 found.append((task.vanishes_at, lambda task=task: self.vanish(task)))
             if task.cancel_at:
                 found.append((task.cancel_at, lambda task=task: self.ask(task, "cancel")))
+            if task.reprioritise_at:
+                found.append((task.reprioritise_at, lambda task=task: self.ask(task, "reprioritise", task.number % 5 - 2)))
             if task.retry_at:
                 found.append((task.retry_at, lambda task=task: self.ask(task, "retry")))
         return sorted(found, key=lambda event: event[0])
@@ -326,6 +309,7 @@ class Run:
         # as if it had been a minute: until then a cancelled task's worker may still be at it
         self.db.sql("UPDATE ferry.task SET finished_at = finished_at - interval '2 minutes' WHERE state = 'cancelled'")
         for _ in range(5):
+            self.reaped_at = time.time()
             wait_until(self.all_up, 20, "all daemons to be up")
             if ferryctl("reap", conninfo=self.db.conninfo(), check=False).returncode == 0:
                 break
@@ -340,7 +324,7 @@ class Run:
         rows = self.rows()
         self.cos_objects = self.cos.objects()
         found = self.found_problems
-        for look in (invariants.states, invariants.objects, invariants.groups, invariants.leftovers):
+        for look in (invariants.states, invariants.objects, invariants.groups, invariants.leftovers, invariants.idle):
             found += look(self, rows)
         found += [(None, text) for text in self.disturber.problems]
         for node in self.nodes:
@@ -390,22 +374,24 @@ class Run:
             with contextlib.suppress(AssertionError, OSError, subprocess.TimeoutExpired):
                 node.daemon.finish()
         self.origin.stop()
-        for cable in self.cables:
+        for cable in filter(None, (self.store_cable, self.database_cable, self.origin_cable, self.gateway_cable)):
             cable.stop()
             cable.down(0)
+        if self.disk:
+            self.disk.umount()
 
     def summary(self):
         counts = {}
         for row in self.rows().values():
             counts[invariants.end_of(row)] = counts.get(invariants.end_of(row), 0) + 1
-        kinds = len(self.disturber.journal)
-        return f"seed {self.seed}: {len(self.tasks)} tasks, {kinds} disturbances and answers to them; " + \
-            ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
+        kinds = self.disturber.counts
+        return f"seed {self.seed}: {len(self.tasks)} tasks, " + ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) + \
+            f"; {sum(kinds.values())} disturbances: " + ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
 
 
-def chaos(directory, pg, db, cos, seed, seconds, spoil=None, **options):
+def chaos(directory, db, cos, seed, seconds, spoil=None, **options):
     """(summary, problems).  spoil(run) is called before it is looked whether all is well."""
-    run = Run(directory, pg, db, cos, seed, seconds, **options)
+    run = Run(directory, db, cos, seed, seconds, **options)
     try:
         run.go().calm()
         if spoil:
@@ -431,11 +417,12 @@ def main():
     first = int(given.seed) if given.seed else int.from_bytes(os.urandom(3), "big")
     base = tempfile.mkdtemp(prefix="ferry-chaos-")
     os.chmod(base, 0o755)
-    pg = cos = ceph = None
+    twins = cos = ceph = None
     bad = 0
     try:
-        pg, cos = Postgres(f"{base}/pg"), stores.Cos(f"{base}/cos")
-        Database.make_template(pg)
+        twins, cos = Twins(f"{base}/pg"), stores.Cos(f"{base}/cos")
+        Database.make_template(twins.primary)
+        twins.complete()
         ceph = stores.Ceph(f"{base}/ceph") if given.store == "ceph" else None
         for seed in range(first, first + given.runs):
             print(f"seed {seed}: {given.seconds:g} s", flush=True)
@@ -443,9 +430,9 @@ def main():
             os.mkdir(directory)
             os.chmod(directory, 0o755)
             cos.reset()
-            db = Database(pg, f"ferry_{seed}")
-            summary, problems = chaos(directory, pg, db, cos, seed, given.seconds, nodes=given.nodes, rate=given.rate,
-                                      every=given.every, freeze=given.freeze, ceph=ceph)
+            db = twins.database(f"ferry_{seed}")
+            summary, problems = chaos(directory, db, cos, seed, given.seconds, nodes=given.nodes, rate=given.rate,
+                                      every=given.every, freeze=given.freeze, ceph=ceph, twins=twins, machine=True)
             db.drop()
             print(summary, "all is well" if not problems else f"{len(problems)} PROBLEMS", sep="; ", flush=True)
             for problem in problems:
@@ -458,8 +445,8 @@ def main():
             ceph.stop()
         if cos:
             cos.stop()
-        if pg:
-            pg.remove()
+        if twins:
+            twins.remove()
         if not (bad and given.keep):
             shutil.rmtree(base, ignore_errors=True)
         else:

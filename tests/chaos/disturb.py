@@ -1,45 +1,34 @@
-"""What happens to daemons, database, stores and connections in one run, all of it from a seed."""
+"""What happens to daemons, database, stores, connections and the machine in one run, all of it from a seed."""
 
 import contextlib
 import os
 import random
-import select
 import signal
 import time
 
 import psycopg2
 
 from rig import running
-from wires import Wire
+from trouble import DatabaseTrouble, GatewayTrouble, MachineTrouble, QueueTrouble, StoreTrouble
 
-WEIGHTS = {"kill worker": 5, "kill master": 2, "stop": 2, "HUP": 1, "USR1": 1, "TTIN": 1, "TTOU": 1, "QUIT": 0.5, "restart database": 0.7,
-           "end sessions": 2, "store errors": 3, "store slows down": 1.5, "store corrupts": 2, "answers lost": 3,
-           "store holds": 2, "cut store": 2, "cut database": 1, "cut origin": 1}
-FREEZES = {"freeze worker": 2, "freeze master": 1.5}
-FOR_GOOD = "^(?!chain)"  # what a dead client has sent may still be carried out, and nobody could tell: not where order matters
-
-
-class Cable(Wire):
-    """Passes bytes on until it is cut."""
-
-    def __init__(self, address):
-        super().__init__(None, address)
-
-    def carry(self, client, server):
-        pairs = {client: server, server: client}
-        while True:
-            for end in select.select(list(pairs), [], [])[0]:
-                data = end.recv(1 << 18)
-                if not data:
-                    return
-                pairs[end].sendall(data)
+WEIGHTS = {"kill worker": 5, "kill master": 2, "kill node": 1.5, "stop": 2, "HUP": 1, "new settings": 1, "USR1": 1, "TTIN": 1, "TTOU": 1,
+           "QUIT": 0.5,
+           "restart database": 0.5, "database away": 0.4, "end sessions": 2, "cut database": 1,
+           "pause": 1, "limits": 1, "reap": 1,
+           "store errors": 3, "store slows down": 1.5, "store corrupts": 2, "answers lost": 3, "store holds": 2,
+           "cut store": 2, "cut origin": 1}
+FREEZES = {"freeze worker": 2, "freeze master": 1.5, "freeze node": 1}
+HOGS = {"exhaust memory": 3}
+MACHINE = {"full disk": 1, "no descriptors": 1, "no processes": 1}
+PAIR = {"fail over": 0.5}
+GATEWAY = {"gateway errors": 3, "gateway corrupts": 1, "gateway answers lost": 3, "cut gateway": 2, "freeze gateway": 1, "kill gateway": 0.4}
 
 
 class Node:
     """A ferryd and what an init system does for it."""
 
-    def __init__(self, daemon):
-        self.daemon, self.name = daemon, daemon.name
+    def __init__(self, daemon, hog=None):
+        self.daemon, self.name, self.hog = daemon, daemon.name, hog
         self.back_at = None     # when it is to be started again
         self.rotated = 0
 
@@ -47,18 +36,19 @@ class Node:
         return [pid for pid in self.daemon.workers() if running(pid)]
 
 
-class Disturber:
+class Disturber(DatabaseTrouble, GatewayTrouble, MachineTrouble, QueueTrouble, StoreTrouble):
     """
-    events(): (seconds, kind) from the seed.  Whom it hits is from the seed as well, among those who are there at that time.
-    journal has what was done: (time.time(), text).
+    events: (seconds, kind) from the seed.  Whom it hits is from the seed as well, among those who are there at that time.
+    journal has what was done: (time.time(), text).  world has nodes, pg or pair, db, cos, ceph, cables and places.
     """
 
-    def __init__(self, seed, seconds, every, nodes, pg, db, cos, cables, freezes=False):
+    def __init__(self, seed, seconds, every, world, freezes=False):
         self.random = random.Random(f"disturbances {seed}")
-        self.nodes, self.pg, self.db, self.cos = nodes, pg, db, cos
-        self.store_cable, self.database_cable, self.origin_cable = cables
-        self.journal, self.rules, self.frozen, self.problems = [], [], {}, []
-        weights = {**WEIGHTS, **(FREEZES if freezes else {})}
+        self.world, self.nodes, self.db = world, world.nodes, world.db
+        self.journal, self.frozen, self.problems, self.counts = [], {}, [], {}
+        self.later = []  # (when, function): what ends by itself
+        weights = {**WEIGHTS, **(FREEZES if freezes else {}), **(HOGS if self.nodes[0].hog else {}),
+                   **(MACHINE if world.disk else {}), **(PAIR if world.twins else {}), **(GATEWAY if world.ceph else {})}
         self.events, at = [], self.random.expovariate(1 / every)
         while at < seconds:
             self.events.append((at, self.random.choices(list(weights), list(weights.values()))[0]))
@@ -68,7 +58,11 @@ class Disturber:
         self.journal.append((time.time(), text))
 
     def do(self, kind):
+        self.counts[kind] = self.counts.get(kind, 0) + 1
         getattr(self, kind.replace(" ", "_"))()
+
+    def after(self, seconds, function):
+        self.later.append((time.monotonic() + seconds, function))
 
     # Daemons
 
@@ -103,8 +97,19 @@ class Disturber:
     def kill_master(self):
         node = self.master("SIGKILL")
         if node:
+            node.pids()  # the checker knows them then
             self.signal(node.daemon.pid, signal.SIGKILL)
             node.back_at = time.monotonic() + self.random.choice((0, 0.2, 1, 5))
+
+    def kill_node(self):
+        """Nobody of it can hand anything back."""
+        node = self.master("SIGKILL, with its workers, to")
+        if node:
+            pids = [node.daemon.pid, *node.pids()]
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in pids:
+                    self.signal(pid, number)
+            node.back_at = time.monotonic() + self.random.choice((0, 1, 5))
 
     def ended(self, number):
         node = self.master(signal.Signals(number).name)
@@ -127,6 +132,17 @@ class Disturber:
     def HUP(self):
         self.sent(signal.SIGHUP)
 
+    def new_settings(self):
+        """A reload that changes what workers do; tasks that are under way go on with parts of the old size, by whoever has them next."""
+        up = self.up()
+        if up:
+            daemon = self.random.choice(up).daemon
+            daemon.worker.update(part_size=self.random.choice(("5M", "6M", "8M")), streams=self.random.choice((1, 2, 4, "auto")),
+                                 max_tasks=self.random.choice((0, 0, 5)))
+            daemon.write()
+            self.note(f"HUP with new settings to {daemon.name}: {daemon.worker}")
+            self.signal(daemon.pid, signal.SIGHUP)
+
     def TTIN(self):
         self.sent(signal.SIGTTIN)
 
@@ -144,17 +160,26 @@ class Disturber:
             self.note(f"USR1 to {node.name}")
             self.signal(node.daemon.pid, signal.SIGUSR1)
 
-    def freeze(self, pid):
-        if pid:
+    def freeze(self, *pids):
+        until = time.monotonic() + self.random.choice((0.5, 4, 6))
+        for pid in pids:
             self.signal(pid, signal.SIGSTOP)
-            self.frozen[pid] = time.monotonic() + self.random.choice((0.5, 4, 6))
+            self.frozen[pid] = until
 
     def freeze_worker(self):
-        self.freeze(self.worker("SIGSTOP"))
+        pid = self.worker("SIGSTOP")
+        if pid:
+            self.freeze(pid)
 
     def freeze_master(self):
         node = self.master("SIGSTOP")
-        self.freeze(node and node.daemon.pid)
+        if node:
+            self.freeze(node.daemon.pid)
+
+    def freeze_node(self):
+        node = self.master("SIGSTOP, with its workers, to")
+        if node:
+            self.freeze(node.daemon.pid, *node.pids())
 
     def tend(self, calm=False):
         """What is due: frozen ones go on, masters that are down come back, faults end."""
@@ -173,10 +198,11 @@ class Disturber:
                 node.back_at = now + 0.5
             if calm or now >= node.back_at:
                 self.start(node)
-        left = [rule for rule in self.rules if not calm and now < rule[0]]
-        if left != self.rules:
-            self.rules = left
-            self.set_rules()
+        due = [event for event in self.later if calm or now >= event[0]]
+        self.later = [event for event in self.later if event not in due]
+        for _, function in due:
+            function()
+        self.tend_stores(now, calm)
 
     def start(self, node):
         try:
@@ -187,64 +213,8 @@ class Disturber:
             self.note(f"start of {node.name} failed: {str(problem)[:300]}")
             node.back_at = time.monotonic() + 0.5
 
-    # Database
-
-    def restart_database(self):
-        self.note("immediate restart of the database")
-        self.pg.restart("immediate")
-        self.note("the database is back")
-
-    def end_sessions(self):
+    def tolerated(self, statement, parameters=None):
+        """One value, or None where the database is away for longer than the statement is worth."""
         with contextlib.suppress(psycopg2.Error, IndexError):
-            sessions = self.db.sessions()
-            for session in self.random.sample(sessions, min(len(sessions), self.random.randrange(1, 4))):
-                self.note(f"end session {session['pid']} of {session['application_name']}")
-                self.db.sql("SELECT pg_terminate_backend(%s)", (session["pid"],))
-
-    def cut_database(self):
-        seconds = self.random.choice((0, 0.5, 2, 5))
-        self.note(f"connections of {self.nodes[0].name} to the database cut for {seconds} s")
-        self.database_cable.down(seconds)
-
-    # Stores
-
-    def set_rules(self):
-        self.cos.faults(*[rule for _, rule in self.rules])
-
-    def fault(self, seconds, action, times=None, **match):
-        rule = {"match": match, "action": action, **({} if times is None else {"times": times})}
-        self.note(f"store: {action} for {match or 'everything'}, {times or 'each'} times, {seconds} s")
-        self.rules.append((time.monotonic() + seconds, rule))
-        self.set_rules()
-
-    def op(self, *operations):
-        return {"op": self.random.choice(operations)}
-
-    def store_errors(self):
-        match = self.random.choice(({}, self.op("put", "part", "complete", "initiate", "get", "head", "list-parts", "abort",
-                                                    "copy", "copy-part")))
-        self.fault(self.random.choice((0.3, 1, 3)), {"status": self.random.choice((500, 503, 502, 504))}, **match)
-
-    def store_slows_down(self):
-        self.fault(self.random.choice((0.5, 2)), {"status": 503, "code": "SlowDown"})
-
-    def store_corrupts(self):
-        self.fault(3, {"corrupt": True}, self.random.randrange(1, 4), **self.op("put", "part"))
-
-    def answers_lost(self):
-        self.fault(2, {"close": self.random.choice(("after", "after", "before", "mid"))}, self.random.randrange(1, 4),
-                   **self.op("put", "part", "complete", "initiate", "get", "abort", "copy", "copy-part"))
-
-    def store_holds(self):
-        self.fault(self.random.choice((0.3, 1, 4)), {"hold": True}, self.random.randrange(1, 4),
-                   key=f"/{FOR_GOOD}/", **self.op("put", "part", "complete", "initiate", "get", "copy"))
-
-    def cut_store(self):
-        seconds = self.random.choice((0, 0, 0.5, 2))
-        self.note(f"connections to the store cut for {seconds} s")
-        self.store_cable.down(seconds)
-
-    def cut_origin(self):
-        seconds = self.random.choice((0, 0, 0.5, 2))
-        self.note(f"connections to the origin cut for {seconds} s")
-        self.origin_cable.down(seconds)
+            return self.db.one(statement, parameters)
+        return None

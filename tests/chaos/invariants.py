@@ -5,9 +5,11 @@ yields (task or None, what is wrong).
 
 import os
 import re
+import time
 
 import stores
 from daemon import parse_line
+from places import descriptors
 from rig import running, title, wait_until
 
 FAULTS = {"transient", "throttled", "source_changed"}
@@ -15,7 +17,7 @@ FAULTS = {"transient", "throttled", "source_changed"}
 
 def ends(task):
     """The ends that a task's inputs allow, as a set of states, "skipped" being one of done."""
-    if task.story == "missing":
+    if task.story in ("missing", "hog", "crash"):
         allowed = {"failed"}
     elif task.story in ("wrong crc64", "wrong size"):
         allowed = {"failed"}
@@ -60,6 +62,8 @@ def states(run, rows):
             yield task, f"is {end} ({row['error_class']}: {row['error']}), but may only be {' or '.join(sorted(ends(task)))}"
         elif end == "failed" and not may_fail(task) and row["error_class"] not in FAULTS:
             yield task, f"failed as {row['error_class']}: {row['error']}"
+        if end == "failed" and task.story in ("hog", "crash"):
+            yield from evidence(run, task, row)
         if end == "failed" and not row["error"]:
             yield task, "failed without a word"
         if end == "done":
@@ -72,6 +76,15 @@ def states(run, rows):
     for group in {t.group for t in run.tasks if t.story == "dedup"}:
         if not any(t.id for t in run.tasks if t.group == group):
             yield None, f"all tasks with a dedup_key of group {group} were refused"
+
+
+def evidence(run, task, row):
+    """Of what kills its worker each time."""
+    kind, count, most, words = ("out_of_memory", row["ooms"], run.MAX_OOMS, "killed: out of memory") if task.story == "hog" else \
+        ("crash", row["crashes"], run.MAX_CRASHES, r"killed: signal 11 \(Segmentation fault\)")
+    if row["error_class"] != kind or count != most or not re.search(words, row["error"] or ""):
+        yield task, f"is poison ({task.story}), and ended with {row['crashes']} crashes, {row['ooms']} ooms, " \
+                    f"{row['error_class']}: {row['error']}"
 
 
 def objects(run, rows):
@@ -93,7 +106,7 @@ def objects(run, rows):
                 yield from headers(run, task)
         elif end == "skipped" or found not in (before, right):
             yield task, f"{end}; at its destination is {found}, its content is {right} (before: {before})"
-        elif task.story in ("missing", "wrong crc64", "wrong size") and found != before:
+        elif task.story in ("missing", "wrong crc64", "wrong size", "hog", "crash") and found != before:
             yield task, f"{end}; there is an object that it should not have made"
 
 
@@ -130,7 +143,7 @@ def leftovers(run, rows):
                          "extract(epoch FROM now() - created_at) AS age FROM ferry.upload")
     by_id = {t.id: t for t in run.tasks if t.id}
     for row in waiting:
-        if row["initiated"] or row["age"] > 155:
+        if row["initiated"] or float(row["age"]) - (time.time() - run.reaped_at) > 155:
             yield by_id.get(row["task"]), f"its upload is still in the table: {row}"
     patient = {row["destination"].partition("://")[2].partition("/")[2] for row in waiting if not row["initiated"]}
     left = {(u["key"], u["id"]) for u in run.cos.uploads()}
@@ -140,6 +153,13 @@ def leftovers(run, rows):
     for key, upload in sorted(left - run.foreign_uploads):
         if key not in patient:
             yield by_key.get(key), f"upload {upload} of {key} is left at the store, and in no row"
+    if run.ceph:
+        left = run.gateway.uploads(run.ceph.TARGET, f"{run.seed}/")
+        for key, upload in sorted(run.foreign_at_gateway - left):
+            yield None, f"somebody else's upload {upload} of {key} at the gateway is gone"
+        for key, upload in sorted(left - run.foreign_at_gateway):
+            if key not in patient:
+                yield by_key.get(key.partition("/")[2]), f"upload {upload} of {key} is left at the gateway, and in no row"
     names = {row["upload_id"] for row in waiting}
     for directory, _, files in os.walk(run.out):
         for name in files:
@@ -151,8 +171,29 @@ def leftovers(run, rows):
             yield None, f"somebody else's file {key} is now {run.file(key)}"
 
 
+def idle(run, rows):
+    """Of daemons that have nothing to do: a master has two descriptors for each worker and ten others, a worker connections to keep."""
+    for node in run.nodes:
+        workers = node.daemon.workers()
+        has = descriptors(node.daemon.pid)
+        if sum(has.values()) > 2 * len(workers) + 12:
+            yield None, f"the master of {node.name} has {len(workers)} workers and open {has}"
+        for pid in workers:
+            has = descriptors(pid)
+            if sum(has.values()) > 40:
+                yield None, f"a worker of {node.name} has nothing to do, and open {has}"
+    alive = len(run.nodes)
+    known = run.db.one("SELECT count(*) FROM ferry.node")
+    if known != alive:
+        yield None, f"there are {alive} nodes, and {known} in the table"
+
+
 def logs(run):
+    done = {row["id"] for row in run.db.sql("SELECT id FROM ferry.task WHERE state = 'done'")}
     for node, line in run.lines():
+        said = re.search(r'ferryd\[\d+\] msg="task (\d+) done"', line)
+        if said and int(said.group(1)) not in done:
+            yield None, f"{node} says that a task is done which is not: {line}"
         try:
             parse_line(line)
         except AssertionError as problem:
@@ -173,6 +214,8 @@ def machine(run):
         wait_until(lambda: not processes(run.directory), 5)
     except AssertionError:
         yield None, f"processes are left: {processes(run.directory)}"
+    if run.db.one("SELECT count(*) FROM ferry.node"):
+        yield None, f"nodes are left in the table: {run.db.sql('SELECT * FROM ferry.node')}"
     for node in run.nodes:
         if node.daemon.leaves():
             yield None, f"cgroup leaves of {node.name} are left: {node.daemon.leaves()}"

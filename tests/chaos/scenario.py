@@ -21,13 +21,15 @@ class Task:
     size: int
     key: str
     columns: dict = dataclasses.field(default_factory=dict)
-    story: str = "plain"     # missing, vanishes, wrong crc64, wrong size, contest, chain, dedup
+    story: str = "plain"     # missing, vanishes, wrong crc64, wrong size, contest, chain, dedup, hog, crash
     before: bool = False     # something of somebody else's is at the destination
     vanishes_at: float = 0
     cancel_at: float = 0
     retry_at: float = 0
+    reprioritise_at: float = 0
     after: int = None        # inserted when that task has ended: both write the same key
     group: int = None
+    late: bool = False       # poison that its worker meets when it has carried a part
     # what comes of it
     id: int = None
     refused: bool = False    # its dedup_key was taken
@@ -49,15 +51,15 @@ class Task:
 
 
 class Scenario:
-    """rate: tasks a second over seconds; ceph: whether there is such a store."""
+    """rate: tasks a second over seconds; ceph: whether there is such a store; poison: whether workers die of some."""
 
-    def __init__(self, seed, seconds, rate, ceph=False):
+    def __init__(self, seed, seconds, rate, ceph=False, poison=False):
         self.seed, self.random = str(seed), random.Random(f"scenario {seed}")
         self.sources, self.destinations = ["spool", "cos", "cos", "http"], ["cos", "cos", "out"]
         if ceph:
             self.sources += ["ceph"] * 3
             self.destinations += ["ceph"]
-        self.tasks, self.groups, self.seconds = [], 0, seconds
+        self.poison, self.tasks, self.groups, self.seconds = poison, [], 0, seconds
         at = 0.0
         while at < seconds:
             self.add(at)
@@ -69,7 +71,8 @@ class Scenario:
         size = r.choice(SMALL) if r.random() < 0.55 else r.choice(SIZES)
         task = Task(self.seed, number, at, r.choice(self.sources), r.choice(self.destinations), size, f"o/{number}")
         task.columns = {"priority": r.choice((0, 0, 0, -5, 7)), "max_attempts": r.choice((1000, 1000, 1000, 1000, 3)),
-                        "if_exists": r.choice(("overwrite", "overwrite", "skip", "fail"))}
+                        "if_exists": r.choice(("overwrite", "overwrite", "skip", "fail")),
+                        "queue": r.choice(("default", "default", "bulk"))}
         if r.random() < 0.2:
             task.columns["metadata"] = {"number": str(number), "Some-Word": f"w{r.randrange(1000)}"}
         if r.random() < 0.2:
@@ -87,7 +90,9 @@ class Scenario:
     def add(self, at):
         r = self.random
         story = r.choices(("plain", "right crc64", "wrong crc64", "wrong size", "missing", "vanishes", "contest", "chain", "dedup",
-                           "cancelled"), (40, 8, 5, 3, 3, 5, 8, 8, 6, 14))[0]
+                           "cancelled", "hog", "crash"), (40, 8, 5, 3, 3, 5, 8, 8, 6, 14, 2, 2))[0]
+        if story in ("hog", "crash") and not self.poison:
+            story = "plain"
         if story == "contest":
             self.contest(at)
         elif story == "chain":
@@ -100,6 +105,14 @@ class Scenario:
                 at += r.random() * 2
         else:
             task = self.task(at, story="plain" if story in ("cancelled", "right crc64") else story)
+            if r.random() < 0.1:
+                task.reprioritise_at = at + r.random() * 2
+            if story in ("hog", "crash"):
+                task.source, task.before = "http", False
+                task.columns.update(if_exists="overwrite", max_attempts=1000)
+                task.late = r.random() < 0.5
+                task.size = 12 * MIB if task.late else max(task.size, 1)
+                task.columns.pop("expect_size", None)
             if story == "vanishes":
                 task.vanishes_at = at + 0.1 + r.random() * 2
             if story == "cancelled":
@@ -129,14 +142,21 @@ class Scenario:
             task.columns["max_attempts"] = 1000
             task.columns.pop("expect_size", None)
             task.size = max(task.size, 1000)  # so that no two are the same
+            if task.destination == "ceph":
+                task.size = min(task.size, 3 * MIB)  # as one PUT, which Ceph judges; a Complete it does not
             at += self.random.random()
 
     def chain(self, at):
-        """One after the other replaces a key: the last one stays."""
+        """
+        One after the other replaces a key: the last one stays.  Not in Ceph: what a dead worker has sent may still wait in the gateway
+        when its successor's object is made, and comes after it.
+        """
         self.groups += 1
         first, last = None, None
         for _ in range(self.random.randrange(2, 4)):
             task = self.task(at, story="chain", group=self.groups, before=False, after=last)
             first, last = first or task, task.number
+            if first is task and task.destination == "ceph":
+                task.destination = "cos"
             task.destination, task.key = first.destination, f"chain/{first.number}"
             task.columns.update(if_exists="overwrite", max_attempts=1000)

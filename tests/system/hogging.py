@@ -1,5 +1,6 @@
 """A worker that allocates without end, once for each time it is told to: hog.so, brought in by preload_exec."""
 
+import contextlib
 import os
 import shutil
 
@@ -26,6 +27,10 @@ class Hog:
     def arm(self):
         with open(self.trigger, "w"):
             pass
+
+    def disarm(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.trigger)
 
     def has_struck(self):
         return not os.path.exists(self.trigger)

@@ -96,7 +96,7 @@ def test_worker_that_cannot_start_is_tried_again_ever_more_slowly(ferryd, db, tm
     hog = Hog(tmp_base, 1)
     with open(hog.program + ".env", "w") as env:
         env.write("WORKER=/bin/false\n")
-    daemon = ferryd({}, workers=1, worker_program=hog.program, start=False)
+    daemon = ferryd({}, workers=1, worker_program=hog.program, start=False, log_level="debug")  # repeated ones are
     daemon.start(ready=False)
     time.sleep(4)
     said = daemon.log(r"worker 1 \(pid \d+\) exited: code 1")

@@ -30,7 +30,7 @@ main(void)
 	is_int(f.class, CLASS_PERMANENT, "and a socket among the files never becomes an object");
 	errno = ENOSPC;
 	failure_errno(&f, "destination");
-	is_int(f.class, CLASS_TRANSIENT, "a full disk passes");
+	is_int(f.class, CLASS_THROTTLED, "a full disk passes, and is spared meanwhile");
 	errno = EXDEV;
 	failure_errno(&f, "source");
 	ok(strstr(f.text, "root") != NULL, "leaving the root is named: %s", f.text);
