@@ -312,14 +312,18 @@ is_valid(const struct msg *msg)
 static int
 take_packet(const unsigned char *packet, size_t len, struct msg *msg)
 {
-	memset(msg, 0, sizeof(*msg));
+	unsigned char *body = (unsigned char *)msg + HEADER_LEN;
+	size_t body_len;
+
 	if (len < HEADER_LEN)
 		return -1;
 	memcpy(msg, packet, HEADER_LEN);
-	if (!is_type(msg->type) ||
-	    unpack(packet + HEADER_LEN, len - HEADER_LEN, (unsigned char *)msg + HEADER_LEN,
-		types[msg->type].len) == -1)
+	if (!is_type(msg->type))
 		return -1;
+	body_len = types[msg->type].len;
+	if (unpack(packet + HEADER_LEN, len - HEADER_LEN, body, body_len) == -1)
+		return -1;
+	memset(body + body_len, 0, sizeof(*msg) - HEADER_LEN - body_len);
 	terminate_texts(msg, types[msg->type].texts);
 	return is_valid(msg) ? 0 : -1;
 }

@@ -146,7 +146,8 @@ http_easy_set(struct http_request *r, const struct config_worker *conf)
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, r->error);
 	curl_easy_setopt(e, CURLOPT_URL, r->wire.url);
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, r->wire.headers);
-	curl_easy_setopt(e, CURLOPT_RESOLVE, r->store->resolve);
+	if (!r->store->resolve_taken)
+		curl_easy_setopt(e, CURLOPT_RESOLVE, r->store->resolve);
 	if (r->store->conf.ca_file[0] != '\0')
 		curl_easy_setopt(e, CURLOPT_CAINFO, r->store->conf.ca_file);
 	curl_easy_setopt(e, CURLOPT_USERAGENT, "ferryd/" FERRY_VERSION);

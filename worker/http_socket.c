@@ -83,6 +83,7 @@ http_on_prereq(void *arg, char *address, char *local, int port, int local_port)
 {
 	struct http_request *r = arg;
 
+	r->store->resolve_taken = true;
 	http_place_set(&r->peer, address, port);
 	http_place_set(&r->here, local, local_port);
 	if (!r->guarded || !guard_is_private_text(address))

@@ -102,7 +102,7 @@ opening_once(struct transfer *t)
 	struct opening *o = &t->opening;
 
 	failure_init(&t->failure);
-	o->reader = memory_alloc(sizeof(*o->reader));
+	o->reader = memory_buffer(sizeof(*o->reader));
 	ring_init(&o->ring, pipe_ring_size(pipe_buffers(t, 0)));
 	reader_init(o->reader, t->w, &t->source, &o->ring, pipe_buffers(t, 0));
 	reader_open(o->reader, opening_range(t), now);

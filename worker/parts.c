@@ -257,7 +257,7 @@ parts_fill(struct transfer *t, int64_t now)
 		}
 	}
 	while (busy < t->streams.limit && t->npipes < t->streams.max && (number = parts_next(t)) != 0) {
-		t->pipes[t->npipes] = memory_alloc(sizeof(*t->pipes[0]));
+		t->pipes[t->npipes] = memory_buffer(sizeof(*t->pipes[0]));
 		pipe_init(t->pipes[t->npipes], t);
 		parts_feed(t, t->pipes[t->npipes++], number, now);
 		busy++;

@@ -39,7 +39,7 @@ pipe_init(struct pipe *p, struct transfer *t)
 {
 	enum http_buffers buffers = t->opening.reader != NULL ? t->opening.reader->buffers : pipe_buffers(t, t->npipes);
 
-	memset(p, 0, sizeof(*p));
+	memset(p, 0, offsetof(struct pipe, writer));
 	p->t = t;
 	if (t->opening.reader != NULL) {
 		p->ring = t->opening.ring;
@@ -48,7 +48,7 @@ pipe_init(struct pipe *p, struct transfer *t)
 		t->opening.reader = NULL;
 	} else {
 		ring_init(&p->ring, pipe_ring_size(buffers));
-		p->reader = memory_alloc(sizeof(*p->reader));
+		p->reader = memory_buffer(sizeof(*p->reader));
 		reader_init(p->reader, t->w, &t->source, &p->ring, buffers);
 	}
 	writer_init(&p->writer, t, &p->ring, buffers);

@@ -16,7 +16,7 @@
 void
 reader_init(struct reader *r, struct worker *w, struct source *source, struct ring *ring, enum http_buffers buffers)
 {
-	memset(r, 0, sizeof(*r));
+	memset(r, 0, offsetof(struct reader, get));
 	r->w = w;
 	r->source = source;
 	r->ring = ring;

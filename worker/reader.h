@@ -17,7 +17,6 @@ struct reader {
 	struct worker *w;
 	struct source *source;
 	struct ring *ring;
-	struct http_request get;
 	enum http_buffers buffers;
 	bool reading; /* the GET is under way */
 	bool paused;
@@ -32,6 +31,7 @@ struct reader {
 	int64_t moved_at;
 	int64_t paused_at;
 	int64_t retry_at; /* 0: none due */
+	struct http_request get; /* last, being large */
 };
 
 /* source and ring must outlive it. */

@@ -232,8 +232,9 @@ session_ready(struct worker *w)
 void
 session_result(struct worker *w, const struct msg_result *result)
 {
-	struct msg msg = { .type = MSG_RESULT };
+	struct msg msg; /* large, and no more of it is looked at than a result has */
 
+	msg.type = MSG_RESULT;
 	msg.result = *result;
 	session_send(w, &msg, true);
 }
@@ -247,12 +248,13 @@ session_deadline(const struct worker *w)
 void
 session_tick(struct worker *w)
 {
-	struct msg msg = { .type = MSG_PROGRESS };
-	int64_t now = clock_ms();
+	struct msg msg;
+	int64_t now;
 
-	if (w->transfer == NULL || now < w->tick_at)
+	if (w->transfer == NULL || (now = clock_ms()) < w->tick_at)
 		return;
 	w->tick_at = now + SESSION_TICK_MS;
+	msg.type = MSG_PROGRESS;
 	transfer_progress(w->transfer, now, &msg.progress);
 	session_send(w, &msg, false);
 }

@@ -1,5 +1,6 @@
 /*
- * Request signing, pure: request, key and time in, headers out.  No clock, no state, no I/O.  Derived keys are wiped.
+ * Request signing, pure: request, key and time in, headers out.  No clock, no I/O, and no state but that OpenSSL's
+ * contexts are kept.  Derived keys are wiped, but for the last one, which is in such a context.
  *
  * sign_v4():  AWS Signature Version 4 (docs.aws.amazon.com, "Signature Calculations for the Authorization Header"),
  *             service s3, payload UNSIGNED-PAYLOAD or the hash given.

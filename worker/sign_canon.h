@@ -1,6 +1,6 @@
 /*
  * What both signatures are made of: a growing text, lists of pairs brought into the form and order that a
- * protocol signs, and the derived key of v4.  Internal to sign*.c.
+ * protocol signs, digests, and the derived key of v4.  Internal to sign*.c.
  */
 #ifndef WORKER_SIGN_CANON_H
 #define WORKER_SIGN_CANON_H
@@ -47,6 +47,14 @@ void sign_list_names(const struct sign_list *list, struct sign_text *out);
 
 /* "name=value&name=value". */
 void sign_list_query(const struct sign_list *list, struct sign_text *out);
+
+enum sign_digest { SIGN_SHA1, SIGN_SHA256 };
+#define SIGN_SHA1_BYTES 20
+#define SIGN_SHA256_BYTES 32
+
+/* Of len bytes of text, or HMAC of a string; out has room for what the digest has.  Return 0 or -1. */
+int sign_digest(enum sign_digest which, const char *text, size_t len, unsigned char *out);
+int sign_mac(enum sign_digest which, const void *key, size_t key_len, const char *text, unsigned char *out);
 
 /* v4: the key of the day, region and service, 32 bytes; date is that of sign_v4_date().  Returns 0 or -1. */
 int sign_v4_key(const struct sign_key *key, const char *date, unsigned char *out);

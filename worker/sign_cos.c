@@ -6,16 +6,13 @@
 #include "worker/sign.h"
 
 #include <inttypes.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "worker/sign_canon.h"
 
-#define SHA1_BYTES 20
-#define SHA1_HEX (2 * SHA1_BYTES + 1)
+#define SHA1_HEX (2 * SIGN_SHA1_BYTES + 1)
 #define KEY_TIME_SIZE 48
 
 /* What goes into the Authorization header besides key and times. */
@@ -28,11 +25,10 @@ struct parts {
 static int
 hmac_hex(const char *key, const char *text, char hex[SHA1_HEX])
 {
-	const unsigned char *data = (const unsigned char *)text;
-	unsigned char mac[SHA1_BYTES];
+	unsigned char mac[SIGN_SHA1_BYTES];
 	int result = -1;
 
-	if (HMAC(EVP_sha1(), key, (int)strlen(key), data, strlen(text), mac, NULL) != NULL) {
+	if (sign_mac(SIGN_SHA1, key, strlen(key), text, mac) == 0) {
 		sign_hex(mac, sizeof(mac), hex);
 		result = 0;
 	}
@@ -46,7 +42,7 @@ http_string_hash(const struct sign_request *req, const struct sign_list *query, 
     char hex[SHA1_HEX])
 {
 	struct sign_text t = { 0 };
-	unsigned char digest[SHA1_BYTES];
+	unsigned char digest[SIGN_SHA1_BYTES];
 	size_t i, len;
 	int result = -1;
 
@@ -62,7 +58,7 @@ http_string_hash(const struct sign_request *req, const struct sign_list *query, 
 	sign_text_add(&t, "\n");
 	sign_list_query(headers, &t);
 	sign_text_add(&t, "\n");
-	if (EVP_Digest(t.buf, t.len, digest, NULL, EVP_sha1(), NULL) == 1) {
+	if (sign_digest(SIGN_SHA1, t.buf, t.len, digest) == 0) {
 		sign_hex(digest, sizeof(digest), hex);
 		result = 0;
 	}

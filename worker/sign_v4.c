@@ -4,15 +4,12 @@
  */
 #include "worker/sign.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "worker/sign_canon.h"
 
-#define SHA256_BYTES 32
-#define SHA256_HEX (2 * SHA256_BYTES + 1)
+#define SHA256_HEX (2 * SIGN_SHA256_BYTES + 1)
 #define DATE_SIZE 17 /* 20130524T000000Z and a NUL */
 #define SCOPE_SIZE 128
 
@@ -74,7 +71,7 @@ canonical_init(struct canonical *c, const struct sign_request *req)
 {
 	struct sign_list query, headers;
 	struct sign_text text = { 0 };
-	unsigned char digest[SHA256_BYTES];
+	unsigned char digest[SIGN_SHA256_BYTES];
 	int result = -1;
 
 	memset(c, 0, sizeof(*c));
@@ -86,7 +83,7 @@ canonical_init(struct canonical *c, const struct sign_request *req)
 	if (c->names.buf == NULL)
 		goto err0;
 	canonical_text(req, &query, &headers, c->names.buf, &text);
-	if (EVP_Digest(text.buf, text.len, digest, NULL, EVP_sha256(), NULL) != 1)
+	if (sign_digest(SIGN_SHA256, text.buf, text.len, digest) == -1)
 		goto err0;
 	sign_hex(digest, sizeof(digest), c->hash);
 	result = 0;
@@ -98,28 +95,20 @@ err1:
 	return result;
 }
 
-static int
-hmac(const unsigned char *key, size_t key_len, const char *text, unsigned char out[SHA256_BYTES])
-{
-	const unsigned char *data = (const unsigned char *)text;
-
-	return HMAC(EVP_sha256(), key, (int)key_len, data, strlen(text), out, NULL) == NULL ? -1 : 0;
-}
-
 /* Derived step by step; each step's key is wiped. */
 int
 sign_v4_key(const struct sign_key *key, const char *date, unsigned char *out)
 {
-	unsigned char a[SHA256_BYTES], b[SHA256_BYTES];
+	unsigned char a[SIGN_SHA256_BYTES], b[SIGN_SHA256_BYTES];
 	char secret[512], day[9];
 	int n, result = -1;
 
 	n = snprintf(secret, sizeof(secret), "AWS4%s", key->secret_key);
 	memcpy(day, date, 8);
 	day[8] = '\0';
-	if (n >= 0 && (size_t)n < sizeof(secret) && hmac((unsigned char *)secret, (size_t)n, day, a) == 0 &&
-	    hmac(a, sizeof(a), key->region, b) == 0 && hmac(b, sizeof(b), "s3", a) == 0)
-		result = hmac(a, sizeof(a), "aws4_request", out);
+	if (n >= 0 && (size_t)n < sizeof(secret) && sign_mac(SIGN_SHA256, secret, (size_t)n, day, a) == 0 &&
+	    sign_mac(SIGN_SHA256, a, sizeof(a), key->region, b) == 0 && sign_mac(SIGN_SHA256, b, sizeof(b), "s3", a) == 0)
+		result = sign_mac(SIGN_SHA256, a, sizeof(a), "aws4_request", out);
 	explicit_bzero(secret, sizeof(secret));
 	explicit_bzero(a, sizeof(a));
 	explicit_bzero(b, sizeof(b));
@@ -131,14 +120,14 @@ static int
 sign_hash(const struct canonical *c, const struct sign_key *key, const char *date, const char *scope,
     char hex[SHA256_HEX])
 {
-	unsigned char derived[SHA256_BYTES], mac[SHA256_BYTES];
+	unsigned char derived[SIGN_SHA256_BYTES], mac[SIGN_SHA256_BYTES];
 	char text[SCOPE_SIZE + SHA256_HEX + 64];
 	int n, result = -1;
 
 	n = snprintf(text, sizeof(text), "AWS4-HMAC-SHA256\n%s\n%s\n%s", date, scope, c->hash);
 	if (n < 0 || (size_t)n >= sizeof(text) || sign_v4_key(key, date, derived) == -1)
 		return -1;
-	if (hmac(derived, sizeof(derived), text, mac) == 0) {
+	if (sign_mac(SIGN_SHA256, derived, sizeof(derived), text, mac) == 0) {
 		sign_hex(mac, sizeof(mac), hex);
 		result = 0;
 	}

@@ -42,7 +42,6 @@ source_init(struct worker *w, struct source *source, const char *text, struct fa
 	const char *key;
 	char why[256];
 
-	memset(source, 0, sizeof(*source));
 	source->fd = -1;
 	source->size = -1;
 	object_info_init(&source->info);
@@ -102,7 +101,7 @@ source_check_file(const struct source *source, struct failure *f)
 static void
 source_pin(struct source *source, const struct http_request *r)
 {
-	source->info = r->info;
+	object_info_copy(&source->info, &r->info);
 	source->size = r->info.size;
 	if (text_is_plain(r->info.etag))
 		strlcpy(source->etag, r->info.etag, sizeof(source->etag));

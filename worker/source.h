@@ -30,7 +30,7 @@ struct source {
 	struct object_info info;   /* type and metadata, for the new object */
 };
 
-/* Prepares and takes apart the task's source.  Returns 0 or -1. */
+/* Takes apart the task's source, into one that is all zeros.  Returns 0 or -1. */
 int source_init(struct worker *w, struct source *source, const char *uri, struct failure *f);
 
 /* Asks it what it is.  Returns 0, or -1 with a failure or interrupted. */

@@ -125,6 +125,9 @@ void store_request_release(struct store_request *req);
 /* Empties info: strings "", numbers -1. */
 void object_info_init(struct object_info *info);
 
+/* Of the strings only what is in use. */
+void object_info_copy(struct object_info *to, const struct object_info *from);
+
 /*
  * Takes in one response header line, name and value trimmed, any case.  Unknown names are ignored; values that are too long or hold
  * what could not be passed on (control characters; in ETag and version anything but printable ASCII) are dropped, and of metadata

@@ -30,6 +30,22 @@ object_info_init(struct object_info *info)
 	info->retry_at = -1;
 }
 
+void
+object_info_copy(struct object_info *to, const struct object_info *from)
+{
+	memcpy(to, from, offsetof(struct object_info, etag));
+	strlcpy(to->etag, from->etag, sizeof(to->etag));
+	strlcpy(to->version, from->version, sizeof(to->version));
+	strlcpy(to->content_type, from->content_type, sizeof(to->content_type));
+	strlcpy(to->cache_control, from->cache_control, sizeof(to->cache_control));
+	strlcpy(to->content_disposition, from->content_disposition, sizeof(to->content_disposition));
+	strlcpy(to->content_encoding, from->content_encoding, sizeof(to->content_encoding));
+	strlcpy(to->content_language, from->content_language, sizeof(to->content_language));
+	strlcpy(to->expires, from->expires, sizeof(to->expires));
+	strlcpy(to->metadata, from->metadata, sizeof(to->metadata));
+	strlcpy(to->location, from->location, sizeof(to->location));
+}
+
 /* Digits and nothing else, into *value; *end is what follows them. */
 static int
 parse_digits(const char *s, int64_t *value, const char **end)

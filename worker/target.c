@@ -182,7 +182,7 @@ target_describe(struct transfer *t)
 {
 	struct object_info *info = &t->target.info;
 
-	*info = t->source.info;
+	object_info_copy(info, &t->source.info);
 	if (t->task->content_type[0] != '\0')
 		strlcpy(info->content_type, t->task->content_type, sizeof(info->content_type));
 	if (t->task->metadata[0] != '\0')

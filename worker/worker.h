@@ -24,6 +24,7 @@ struct curl_slist;
 struct store {
 	struct config_store conf;
 	struct curl_slist *resolve; /* CURLOPT_RESOLVE, NULL if there is none */
+	bool resolve_taken; /* libcurl has it, and keeps it */
 	struct rate rate;
 	int64_t skew_s;	   /* how far the store's clock is ahead of ours, where that matters */
 	int64_t answer_us; /* from a request to the head of its answer, of late; 0: none yet */

@@ -27,7 +27,7 @@ _Static_assert(WORKER_RING_SIZE / 2 >= WRITER_CHUNK + WRITER_GATE, "reader and w
 void
 writer_init(struct writer *w, struct transfer *t, struct ring *ring, enum http_buffers buffers)
 {
-	memset(w, 0, sizeof(*w));
+	memset(w, 0, offsetof(struct writer, put));
 	w->t = t;
 	w->ring = ring;
 	w->buffers = buffers;

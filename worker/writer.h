@@ -21,7 +21,6 @@
 struct writer {
 	struct transfer *t;
 	struct ring *ring;
-	struct http_request put;
 	EVP_MD_CTX *md5; /* NULL if it is not wanted */
 	enum http_buffers buffers;
 	bool sending;
@@ -44,6 +43,7 @@ struct writer {
 	char etag[S3XML_ETAG_MAX]; /* once done */
 	bool has_server_crc64;
 	uint64_t server_crc64;
+	struct http_request put; /* last, being large */
 };
 
 void writer_init(struct writer *w, struct transfer *t, struct ring *ring, enum http_buffers buffers);
