@@ -32,7 +32,8 @@
 #define CLAIMED \
 	"t.worker, t.id, t.claim, t.attempt, t.crashes, t.ooms, t.max_attempts, t.if_exists, t.expect_size, " \
 	"t.expect_crc64, t.source, t.destination, t.content_type, t.storage_class, " \
-	"(SELECT string_agg(key || E'\\x1f' || value || E'\\x1e', '' ORDER BY key) FROM jsonb_each_text(t.metadata)), t.queue, " \
+	"CASE WHEN t.metadata IS NOT NULL THEN (SELECT string_agg(key || E'\\x1f' || value || E'\\x1e', '' ORDER BY key) " \
+	"FROM jsonb_each_text(t.metadata)) END, t.queue, " \
 	"~t.priority, t.run_at"
 
 /*

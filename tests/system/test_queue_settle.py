@@ -191,7 +191,7 @@ def test_database_of_version_3_keeps_its_rows(pg):
             before = cur.fetchall()
             done = subprocess.run([f"{BUILD}/ferryctl", "migrate"], stdout=subprocess.PIPE, text=True, check=True, env={
                 "FERRYCTL_DATABASE": pg.conninfo(name), "PATH": "/usr/bin:/bin", "FERRY_SCHEMA_DIR": f"{ROOT}/etc"})
-            assert "3 → 5" in done.stdout
+            assert "3 → 6" in done.stdout
             cur.execute("SELECT to_jsonb(t) FROM ferry.task t ORDER BY id")
             assert len(before) == 5 and cur.fetchall() == before
             cur.execute("SET ROLE ferry_producer")
