@@ -158,9 +158,12 @@ _Static_assert(sizeof(struct msg) <= UINT16_MAX, "a run counts in 16 bits");
 static size_t
 count_zeros(const unsigned char *in, size_t len)
 {
+	static const unsigned char zeros[256];
 	uint64_t word;
 	size_t n = 0;
 
+	while (n + sizeof(zeros) <= len && memcmp(in + n, zeros, sizeof(zeros)) == 0)
+		n += sizeof(zeros);
 	while (n + sizeof(word) <= len && (memcpy(&word, in + n, sizeof(word)), word == 0))
 		n += sizeof(word);
 	while (n < len && in[n] == 0)
@@ -312,7 +315,6 @@ is_valid(const struct msg *msg)
 static int
 take_packet(const unsigned char *packet, size_t len, struct msg *msg)
 {
-	memset(msg, 0, sizeof(*msg));
 	if (len < HEADER_LEN)
 		return -1;
 	memcpy(msg, packet, HEADER_LEN);
