@@ -65,8 +65,9 @@ struct db_events {
 	 * to this connection: with it it ends, as DB_LOST in either mode, since the next up() will submit its own.
 	 */
 	void (*up)(void *arg);
-	void (*down)(void *arg, const char *why); /* connection lost or refused: once an outage, already logged */
+	void (*down)(void *arg, const char *why); /* connection lost or refused: once an outage, already logged unless quiet */
 	void (*notify)(void *arg, const char *channel, const char *payload);
+	bool quiet; /* it stands beside another handle of its owner, whose word about outages is enough for the log */
 	void *arg;
 };
 
