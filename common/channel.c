@@ -158,9 +158,12 @@ _Static_assert(sizeof(struct msg) <= UINT16_MAX, "a run counts in 16 bits");
 static size_t
 count_zeros(const unsigned char *in, size_t len)
 {
+	static const unsigned char zeros[256];
 	uint64_t word;
 	size_t n = 0;
 
+	while (n + sizeof(zeros) <= len && memcmp(in + n, zeros, sizeof(zeros)) == 0)
+		n += sizeof(zeros);
 	while (n + sizeof(word) <= len && (memcpy(&word, in + n, sizeof(word)), word == 0))
 		n += sizeof(word);
 	while (n < len && in[n] == 0)
@@ -312,18 +315,13 @@ is_valid(const struct msg *msg)
 static int
 take_packet(const unsigned char *packet, size_t len, struct msg *msg)
 {
-	unsigned char *body = (unsigned char *)msg + HEADER_LEN;
-	size_t body_len;
-
 	if (len < HEADER_LEN)
 		return -1;
 	memcpy(msg, packet, HEADER_LEN);
-	if (!is_type(msg->type))
+	if (!is_type(msg->type) ||
+	    unpack(packet + HEADER_LEN, len - HEADER_LEN, (unsigned char *)msg + HEADER_LEN,
+		types[msg->type].len) == -1)
 		return -1;
-	body_len = types[msg->type].len;
-	if (unpack(packet + HEADER_LEN, len - HEADER_LEN, body, body_len) == -1)
-		return -1;
-	memset(body + body_len, 0, sizeof(*msg) - HEADER_LEN - body_len);
 	terminate_texts(msg, types[msg->type].texts);
 	return is_valid(msg) ? 0 : -1;
 }

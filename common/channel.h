@@ -130,9 +130,10 @@ int channel_pair(int fds[2]);
 int channel_send(int fd, const struct msg *msg, int fd_to_pass);
 
 /*
- * Receives one message without waiting.  Returns 1 for a message, 0 for end of file, -1 with errno: EAGAIN if there is
- * none, EBADMSG for a packet of unknown type or wrong length (it is consumed).  A descriptor that came along is in
- * *fd_passed, close-on-exec, else -1; one that came with any other type than MSG_LOG is closed.
+ * Receives one message without waiting: the header, and of the union the member that its type has, as a whole.  Returns 1
+ * for a message, 0 for end of file, -1 with errno: EAGAIN if there is none, EBADMSG for a packet of unknown type or wrong
+ * length (it is consumed).  A descriptor that came along is in *fd_passed, close-on-exec, else -1; one that came with any
+ * other type than MSG_LOG is closed.
  */
 int channel_recv(int fd, struct msg *msg, int *fd_passed);
 

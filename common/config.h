@@ -86,6 +86,7 @@ struct config {
 	char queues[CONFIG_QUEUES_MAX][CONFIG_NAME_MAX];
 	int64_t lease_ms;
 	int64_t poll_ms; /* fallback poll of the queue */
+	int64_t transaction_warning_ms; /* a transaction that is open for so long is named */
 	int64_t retention_ms; /* of tasks that have ended; 0: for ever */
 	int64_t reap_interval_ms; /* from one look for abandoned uploads to the next */
 	int max_crashes; /* worker deaths that a task may cause before it fails */

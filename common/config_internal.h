@@ -51,7 +51,7 @@ struct config_key {
 };
 
 extern const struct config_key config_keys[];
-#define CONFIG_KEYS 47
+#define CONFIG_KEYS 48
 extern const char *const config_section_names[SECTIONS];
 
 /* What one load knows besides its result. */

@@ -55,6 +55,8 @@ const struct config_key config_keys[] = {
     {TOP("reap_interval"), NUMBER(TYPE_DURATION, C, reap_interval_ms, SECOND, 30 * DAY),
 	.initial = "1h"},
     {TOP("retention"), NUMBER(TYPE_DURATION, C, retention_ms, 0, 3650 * DAY)},
+    {TOP("transaction_warning"),
+	NUMBER(TYPE_DURATION, C, transaction_warning_ms, SECOND, DAY), .initial = "30s"},
     {TOP("max_crashes"), NUMBER(TYPE_INT, C, max_crashes, 1, 1000), .initial = "3"},
     {TOP("max_ooms"), NUMBER(TYPE_INT, C, max_ooms, 1, 1000), .initial = "2"},
     {TOP("memory_backend"), .type = TYPE_WORD, IN(C, memory_backend), .words = backend_words},

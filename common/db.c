@@ -234,7 +234,7 @@ db_connected(struct db *db)
 		db_lose(db, "the connection cannot be made non-blocking");
 		return;
 	}
-	if (db->away)
+	if (db->away && !db->events.quiet)
 		log_info(
 		    "database back after %.1f s", (double)(db->up_since - db->away_since) / 1000);
 	db->away = false;

@@ -65,8 +65,9 @@ struct db_events {
 	 * to this connection: with it it ends, as DB_LOST in either mode, since the next up() will submit its own.
 	 */
 	void (*up)(void *arg);
-	void (*down)(void *arg, const char *why); /* connection lost or refused: once an outage, already logged */
+	void (*down)(void *arg, const char *why); /* connection lost or refused: once an outage, already logged unless quiet */
 	void (*notify)(void *arg, const char *channel, const char *payload);
+	bool quiet; /* it stands beside another handle of its owner, whose word about outages is enough for the log */
 	void *arg;
 };
 
@@ -110,7 +111,7 @@ char *db_error_message(const PGresult *res, char *buf, size_t size);
  * db_schema_verdict() takes what the callback got; it returns NULL if the version fits (or nothing is known: DB_LOST), else
  * a sentence that says what to run, in buf.
  */
-#define DB_SCHEMA_VERSION 5
+#define DB_SCHEMA_VERSION 6
 extern const struct db_stmt db_stmt_schema_version;
 const char *db_schema_verdict(enum db_status status, const PGresult *res, char *buf, size_t size);
 

@@ -174,7 +174,7 @@ db_connect_release(struct db *db)
 static void
 say_still_away(struct db *db, const char *why)
 {
-	if (db->said_still || clock_ms() - db->away_since < STILL_AWAY ||
+	if (db->events.quiet || db->said_still || clock_ms() - db->away_since < STILL_AWAY ||
 	    strcmp(why, db->away_why) == 0)
 		return;
 	db->said_still = true;
@@ -192,7 +192,8 @@ db_away(struct db *db, const char *why)
 	db->said_still = false;
 	db->away_since = clock_ms();
 	strlcpy(db->away_why, why, sizeof(db->away_why));
-	log_warn("database away: %s", why);
+	if (!db->events.quiet)
+		log_warn("database away: %s", why);
 	if (db->events.down != NULL)
 		db->events.down(db->events.arg, why);
 }

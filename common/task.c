@@ -5,6 +5,7 @@
 #include "common/task.h"
 
 #include <stddef.h>
+#include <string.h>
 
 static const struct {
 	const char *name;
@@ -31,6 +32,28 @@ static const char *const results[] = {
 };
 
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
+
+static void
+copy_text(char *to, const char *from)
+{
+	size_t old = strlen(to), len = strlen(from);
+
+	memcpy(to, from, len + 1);
+	if (old > len)
+		memset(to + len, 0, old - len);
+}
+
+void
+task_copy(struct task *to, const struct task *from)
+{
+	memcpy(to, from, offsetof(struct task, source));
+	copy_text(to->source, from->source);
+	copy_text(to->destination, from->destination);
+	copy_text(to->content_type, from->content_type);
+	copy_text(to->storage_class, from->storage_class);
+	copy_text(to->queue, from->queue);
+	copy_text(to->metadata, from->metadata);
+}
 
 /* Numbers come from the other side of a channel too, so they are looked at before they index. */
 

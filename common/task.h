@@ -61,6 +61,12 @@ struct task {
 	char metadata[4096]; /* "name\x1fvalue\x1e" for each pair; both parts checked for control characters in SQL */
 };
 
+/*
+ * Copies a task; of its texts, which have room for much more than most need, no more than there is.  What lies behind a text in to
+ * has to be zeros and stays so: to is all zeros, or was written by this before.
+ */
+void task_copy(struct task *to, const struct task *from);
+
 const char *error_class_name(enum error_class class);
 const char *task_result_name(enum task_result result);
 

@@ -32,7 +32,8 @@
 #define CLAIMED \
 	"t.worker, t.id, t.claim, t.attempt, t.crashes, t.ooms, t.max_attempts, t.if_exists, t.expect_size, " \
 	"t.expect_crc64, t.source, t.destination, t.content_type, t.storage_class, " \
-	"(SELECT string_agg(key || E'\\x1f' || value || E'\\x1e', '' ORDER BY key) FROM jsonb_each_text(t.metadata)), t.queue, " \
+	"CASE WHEN t.metadata IS NOT NULL THEN (SELECT string_agg(key || E'\\x1f' || value || E'\\x1e', '' ORDER BY key) " \
+	"FROM jsonb_each_text(t.metadata)) END, t.queue, " \
 	"~t.priority, t.run_at"
 
 /*
@@ -53,16 +54,16 @@ static const struct db_stmt stmt_claim = {
 	       "SELECT n.rank, '-infinity'::timestamptz, 0::bigint FROM level l CROSS JOIN LATERAL ("
 	       "SELECT ~t.priority AS rank FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority > l.rank "
 	       "ORDER BY ~t.priority LIMIT 1) n), "
-	       "ready AS MATERIALIZED (SELECT f.id FROM level l CROSS JOIN LATERAL ("
-	       "SELECT t.id FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority = l.rank "
+	       "ready AS MATERIALIZED (SELECT f.at FROM level l CROSS JOIN LATERAL ("
+	       "SELECT t.ctid AS at FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority = l.rank "
 	       "AND (t.run_at, t.id) > (l.run_at, l.id) AND t.run_at <= now() "
 	       "AND t.queue = ANY (ARRAY(SELECT u FROM unnest($3::text[]) u "
 	       "WHERE NOT EXISTS (SELECT FROM ferry.queue q WHERE q.name = u AND NOT q.enabled))) "
 	       "ORDER BY t.run_at, t.id LIMIT $4::integer FOR UPDATE SKIP LOCKED) f LIMIT $4::integer), "
-	       "numbered AS MATERIALIZED (SELECT id, ($2::integer[])[row_number() OVER ()] AS slot FROM ready), "
-	       "claimed AS (UPDATE ferry.task t SET state = 'running', claim = t.claim + 1, node = $1::bigint, worker = n.slot, "
-	       "started_at = coalesce(t.started_at, now()) FROM numbered n WHERE t.id = n.id AND t.state = 'queued' RETURNING t.*) "
-	       "SELECT " CLAIMED " FROM claimed t",
+	       "numbered AS MATERIALIZED (SELECT at, ($2::integer[])[row_number() OVER ()] AS slot FROM ready) "
+	       "UPDATE ferry.task t SET state = 'running', claim = t.claim + 1, node = $1::bigint, worker = n.slot, "
+	       "started_at = coalesce(t.started_at, now()) FROM numbered n WHERE t.ctid = n.at AND t.state = 'queued' "
+	       "RETURNING " CLAIMED,
 };
 
 static const struct place start = { .rank = "-2147483648", .run_at = "-infinity", .id = "0" };

@@ -3,6 +3,7 @@
  */
 #include "master/claim_row.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ if_exists(const char *word)
 int
 claim_read_task(const PGresult *res, int row, struct task *task)
 {
-	memset(task, 0, sizeof(*task));
+	memset(task, 0, offsetof(struct task, source));
 	task->id = integer(res, row, CLAIM_ID);
 	task->claim = integer(res, row, CLAIM_CLAIM);
 	task->attempt = (int)integer(res, row, CLAIM_ATTEMPT);

@@ -27,7 +27,7 @@
 void
 dispatch_task(struct master *m, struct slot *slot, struct task *task)
 {
-	static struct msg msg = { .type = MSG_TASK }; /* large, and sent often */
+	static struct msg msg = { .type = MSG_TASK }; /* large, sent often, and written by this alone */
 
 	slot->task = task;
 	slot->state = SLOT_BUSY;
@@ -38,7 +38,7 @@ dispatch_task(struct master *m, struct slot *slot, struct task *task)
 	slot->heard_at = clock_ms();
 	limits_note_uses(slot);
 	shares_divide(m); /* first, so that it starts with its share */
-	msg.task.task = *task;
+	task_copy(&msg.task.task, task);
 	post_send(slot, &msg, -1);
 	log_debug("task %" PRId64 ": given to worker %d (pid %d)", task->id, slot->number, (int)slot->pid);
 	if (m->queue.check_at == 0)

@@ -223,6 +223,15 @@ struct results {
 	int batch; /* rows that the next statement may have */
 	int64_t retry_at; /* after a refusal; 0: none */
 	bool refused; /* the server lacks something, and that was logged */
+	bool over_second; /* the statement under way */
+};
+
+/* second.c */
+struct second {
+	struct db *db; /* NULL: none */
+	bool failed;
+	int64_t not_before; /* after a failure */
+	int64_t idle_at; /* when it is of no use any more */
 };
 
 struct master {
@@ -245,6 +254,7 @@ struct master {
 	struct pool pool;
 	struct deaths deaths; /* reap.c: settled in the database, or waiting for it */
 	struct results results;
+	struct second second;
 	struct stock stock;
 	struct oldest oldest;
 	struct prune prune;

@@ -27,13 +27,14 @@
 #include "master/reap.h"
 #include "master/reload.h"
 #include "master/results.h"
+#include "master/second.h"
 #include "master/settle.h"
 #include "master/shares.h"
 #include "master/signals.h"
 #include "master/stock.h"
 #include "master/title.h"
 
-#define FDS_MAX (2 + 2 * CONFIG_WORKERS_MAX)
+#define FDS_MAX (3 + 2 * CONFIG_WORKERS_MAX)
 #define BLIND_MS 100 /* how often all descriptors are tried where poll() will not say which are ready */
 
 static void
@@ -110,6 +111,7 @@ next_deadline(const struct master *m)
 	at = clock_earlier(at, clock_earlier(settle_deadline(m), life_deadline(m)));
 	at = clock_earlier(at, clock_earlier(oldest_deadline(m), prune_deadline(m)));
 	at = clock_earlier(at, clock_earlier(results_deadline(m), stock_deadline(m)));
+	at = clock_earlier(at, second_deadline(m));
 	return clock_earlier(at, clock_earlier(cap_deadline(m->cap), notify_deadline()));
 }
 
@@ -123,6 +125,7 @@ run_modules(struct master *m)
 	shares_run(m);
 	claim_run(m);
 	settle_run(m);
+	second_run(m);
 	results_run(m);
 	stock_run(m);
 	oldest_run(m);
@@ -141,6 +144,7 @@ fill(const struct master *m, struct pollfd *fds)
 
 	fds[n++] = (struct pollfd){ .fd = m->signal_fd, .events = POLLIN };
 	fds[n++] = (struct pollfd){ .fd = db_fd(m->db), .events = db_poll_events(m->db) };
+	fds[n++] = (struct pollfd){ .fd = second_fd(m), .events = second_poll_events(m) };
 	POOL_FOREACH (slot, m) {
 		if (!pool_is_live(slot))
 			continue;
@@ -223,14 +227,16 @@ loop_run(struct master *m)
 	for (;;) {
 		run_modules(m);
 		db_run(m->db);
+		second_receive(m);
 		if (m->phase == PHASE_GONE)
 			return;
 		n = fill(m, fds);
 		if (!await(fds, n, clock_until(next_deadline(m)), &blind))
 			continue;
-		serve_workers(m, fds + 2);
+		serve_workers(m, fds + 3);
 		if (fds[0].revents & POLLIN)
 			on_signals(m);
 		db_run(m->db);
+		second_receive(m);
 	}
 }

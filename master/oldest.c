@@ -11,8 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#define LOOK_EVERY_MS 5000
-#define LONG_MS 30000 /* open for so long, it is named */
+#define LOOK_EVERY_MS 5000 /* at least */
 
 /*
  * Since when others' transactions are open only a member of pg_read_all_stats is told; everybody is told which snapshot they hold,
@@ -75,8 +74,15 @@ looked(void *arg, enum db_status status, PGresult *res)
 	ms = strtoll(PQgetvalue(res, 0, 3), NULL, 10);
 	if (ms < clock_ms() - o->since)
 		ms = clock_ms() - o->since;
-	if (ms >= LONG_MS && !o->told)
+	if (ms >= m->conf->transaction_warning_ms && !o->told)
 		warn(o, res, ms);
+}
+
+/* Often enough that what is to be named is seen twice in time. */
+static int64_t
+interval(const struct master *m)
+{
+	return m->conf->transaction_warning_ms < LOOK_EVERY_MS ? m->conf->transaction_warning_ms : LOOK_EVERY_MS;
 }
 
 int64_t
@@ -93,10 +99,10 @@ oldest_run(struct master *m)
 	int64_t now = clock_ms(), at = oldest_deadline(m);
 
 	if (m->oldest.look_at == 0)
-		m->oldest.look_at = now + LOOK_EVERY_MS;
+		m->oldest.look_at = now + interval(m);
 	if (at == 0 || at > now)
 		return;
-	m->oldest.look_at = now + LOOK_EVERY_MS;
+	m->oldest.look_at = now + interval(m);
 	m->oldest.asking = true;
 	db_submit(m->db, &stmt_oldest, NULL, DB_ONCE, looked, m);
 }

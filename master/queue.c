@@ -20,6 +20,7 @@
 #include "master/quota.h"
 #include "master/recover.h"
 #include "master/results.h"
+#include "master/second.h"
 #include "master/stock.h"
 
 #define DEFAULT_PIDFILE "/run/ferryd/ferryd.pid"
@@ -279,12 +280,18 @@ ask_schema(struct master *m)
 	db_submit(m->db, &db_stmt_schema_version, NULL, DB_ONCE, schema_known, m);
 }
 
+void
+queue_set_planner(struct db *db)
+{
+	db_submit(db, &stmt_walk_indexes, NULL, DB_ONCE, NULL, NULL);
+}
+
 static void
 on_up(void *arg)
 {
 	struct master *m = arg;
 
-	db_submit(m->db, &stmt_walk_indexes, NULL, DB_ONCE, NULL, NULL);
+	queue_set_planner(m->db);
 	db_submit(m->db, &stmt_listen_task, NULL, DB_ONCE, NULL, NULL);
 	db_submit(m->db, &stmt_listen_cancel, NULL, DB_ONCE, NULL, NULL);
 	db_submit(m->db, &stmt_listen_limit, NULL, DB_ONCE, NULL, NULL);
@@ -298,6 +305,7 @@ on_down(void *arg, const char *why)
 	struct master *m = arg;
 
 	(void)why;
+	second_close(m);
 	m->queue.link = LINK_DOWN;
 	m->queue.schema_at = 0;
 	quota_forget(m);
@@ -371,6 +379,7 @@ queue_deadline(const struct master *m)
 void
 queue_close(struct master *m)
 {
+	second_close(m);
 	db_free(m->db);
 	m->db = NULL;
 }

@@ -13,6 +13,9 @@ void queue_open(struct master *m);
 void queue_run(struct master *m);
 int64_t queue_deadline(const struct master *m);
 
+/* Sets up the planner for our statements: the first that a new connection of the master is given. */
+void queue_set_planner(struct db *db);
+
 /* Logs a refusal of the database, once an outage. */
 void queue_log_error(struct master *m, const char *what, const PGresult *res);
 

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/units.h"
 #include "master/quota.h"
+#include "master/second.h"
 
 #define BATCH 1024 /* rows of one statement */
 #define RETRY_MS 2000
@@ -150,6 +151,14 @@ close_batch(struct master *m)
 		quota_made_room(m);
 }
 
+/* What has been sent is to be sent again before the rest. */
+static void
+put_back(struct master *m)
+{
+	TAILQ_CONCAT(&m->results.sent, &m->results.waiting, entry);
+	TAILQ_CONCAT(&m->results.waiting, &m->results.sent, entry);
+}
+
 /*
  * Not one row has been written.  What is wrong may be wrong with one of them: ever smaller batches find it, and it goes to the
  * end of the list, so that it holds up no others.
@@ -168,8 +177,7 @@ take_back(struct master *m, const PGresult *res)
 		last->complained = true;
 		TAILQ_CONCAT(&m->results.waiting, &m->results.sent, entry);
 	} else {
-		TAILQ_CONCAT(&m->results.sent, &m->results.waiting, entry);
-		TAILQ_CONCAT(&m->results.waiting, &m->results.sent, entry);
+		put_back(m);
 	}
 	m->results.batch = m->results.batch > 1 ? m->results.batch / 2 : 1;
 	if (alone && TAILQ_FIRST(&m->results.waiting)->complained)
@@ -185,8 +193,7 @@ hold_back(struct master *m, const PGresult *res)
 	if (!m->results.refused)
 		log_error("the ends of tasks cannot be recorded: %s; will try again", db_error_message(res, why, sizeof(why)));
 	m->results.refused = true;
-	TAILQ_CONCAT(&m->results.sent, &m->results.waiting, entry);
-	TAILQ_CONCAT(&m->results.waiting, &m->results.sent, entry);
+	put_back(m);
 	m->results.retry_at = clock_ms() + RETRY_MS;
 }
 
@@ -242,6 +249,7 @@ submit(struct master *m)
 {
 	struct sqlarray columns[COLUMNS];
 	const char *params[COLUMNS];
+	struct db *second = second_db(m);
 	struct result *result;
 	int i, n;
 
@@ -255,8 +263,10 @@ submit(struct master *m)
 	for (i = 0; i < COLUMNS; i++)
 		params[i] = sqlarray_finish(&columns[i]);
 	m->results.sending = true;
+	m->results.over_second = second != NULL;
 	m->results.retry_at = 0;
-	db_submit(m->db, &stmt_done, params, DB_REPEAT, settled, m);
+	db_submit(second != NULL ? second : m->db, &stmt_done, params, DB_REPEAT, settled, m);
+	second_note_batch(m, n);
 	for (i = 0; i < COLUMNS; i++)
 		sqlarray_release(&columns[i]);
 }
@@ -278,7 +288,18 @@ results_run(struct master *m)
 int64_t
 results_deadline(const struct master *m)
 {
-	return may_submit(m) ? m->results.retry_at : 0;
+	if (!may_submit(m))
+		return 0;
+	return m->results.retry_at != 0 ? m->results.retry_at : clock_ms(); /* answered since the last turn */
+}
+
+void
+results_second_closed(struct master *m)
+{
+	if (!m->results.sending || !m->results.over_second)
+		return;
+	m->results.sending = m->results.over_second = false;
+	put_back(m);
 }
 
 bool

@@ -23,6 +23,9 @@ void results_add(struct master *m, const struct slot *slot, const struct msg_res
 void results_run(struct master *m);
 int64_t results_deadline(const struct master *m);
 
+/* There is no second connection any more: what went over it and was not answered has to go again.  Its row knows if it need not. */
+void results_second_closed(struct master *m);
+
 /* So many wait that no more may come. */
 bool results_are_full(const struct master *m);
 

@@ -12,13 +12,17 @@
 #include "master/sqlarray.h"
 #include "master/stock.h"
 
-/* Which of our claims are stale.  A task that was claimed ahead has no worker in its row until it has lasted to this. */
+/*
+ * Which of our claims are stale.  A task that was claimed ahead has no worker in its row until it has lasted to this; what is just
+ * being settled, over the second connection, is not waited for.
+ */
 static const struct db_stmt stmt_lost = {
 	.name = "lost_claims",
 	.nparams = 3,
 	.sql = "WITH h AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[]) AS h(id, claim, worker)), "
-	       "seated AS (UPDATE ferry.task t SET worker = h.worker FROM h WHERE t.id = h.id AND t.claim = h.claim "
-	       "AND t.state = 'running' AND h.worker > 0 AND t.worker IS DISTINCT FROM h.worker) "
+	       "unseated AS MATERIALIZED (SELECT t.id, h.worker FROM h JOIN ferry.task t ON t.id = h.id WHERE t.claim = h.claim "
+	       "AND t.state = 'running' AND h.worker > 0 AND t.worker IS DISTINCT FROM h.worker FOR UPDATE OF t SKIP LOCKED), "
+	       "seated AS (UPDATE ferry.task t SET worker = u.worker FROM unseated u WHERE t.id = u.id AND t.state = 'running') "
 	       "SELECT h.id, h.claim FROM h WHERE NOT EXISTS ("
 	       "SELECT FROM ferry.task t WHERE t.id = h.id AND t.claim = h.claim AND t.state = 'running')",
 };

@@ -191,7 +191,7 @@ def test_database_of_version_3_keeps_its_rows(pg):
             before = cur.fetchall()
             done = subprocess.run([f"{BUILD}/ferryctl", "migrate"], stdout=subprocess.PIPE, text=True, check=True, env={
                 "FERRYCTL_DATABASE": pg.conninfo(name), "PATH": "/usr/bin:/bin", "FERRY_SCHEMA_DIR": f"{ROOT}/etc"})
-            assert "3 → 5" in done.stdout
+            assert "3 → 6" in done.stdout
             cur.execute("SELECT to_jsonb(t) FROM ferry.task t ORDER BY id")
             assert len(before) == 5 and cur.fetchall() == before
             cur.execute("SET ROLE ferry_producer")
@@ -217,13 +217,13 @@ def db_of(pg, name):
 
 def test_transaction_that_holds_up_vacuums_is_named_once(ferryd, db, stores):
     """The daemon's role may not know since when a transaction of others is open; it has to have seen it for so long."""
-    daemon = ferryd(stores, workers=1)
+    daemon = ferryd(stores, workers=1, transaction_warning="2s")
     with contextlib.closing(db.connect()) as conn, conn.cursor() as cur:
         conn.set_session(isolation_level="REPEATABLE READ", autocommit=False)
         cur.execute("SELECT pg_backend_pid()")
         (pid,) = cur.fetchone()
-        daemon.wait_log(rf"the transaction of pid {pid} \(test, user postgres\) is open for \d+ s", timeout=50)
-        time.sleep(6)
+        daemon.wait_log(rf"the transaction of pid {pid} \(test, user postgres\) is open for \d+ s", timeout=20)
+        time.sleep(5)
         assert len(daemon.log(f"transaction of pid {pid} ")) == 1
 
 

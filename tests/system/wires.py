@@ -275,7 +275,9 @@ class PostgresWire(Wire):
             client.sendall(b"N")
             return self.carry(client, server)
         who = re.search(rb"application_name\0([^\0]*)", body)
-        worker = bool(who) and who.group(1).startswith(b"ferry-worker")
+        program = who.group(1) if who else b""
+        worker = program.startswith(b"ferry-worker")
+        side = "worker" if worker else "second" if program == b"ferryd settle" else "master"
         server.sendall(struct.pack("!I", length) + body)
         waiting = collections.deque()
         back = threading.Thread(target=self._back, args=(Stream(server), client, waiting), daemon=True)
@@ -288,7 +290,7 @@ class PostgresWire(Wire):
                 statement = body.split(b"\0")[1].decode()
                 name = None
                 if worker or not self.QUIET.search(statement):
-                    name = self.trip.name(f"{'worker' if worker else 'master'} {statement}")
+                    name = self.trip.name(f"{side} {statement}")
                     self.check(name, "before")
                 waiting.append(name)
             server.sendall(kind + struct.pack("!I", length) + body)

@@ -95,7 +95,7 @@ static void __attribute__((unused)) on_notify(void *arg, const char *channel, co
 
 static struct db *__attribute__((unused)) open_handle(struct seen *seen, const char *info)
 {
-	struct db_events events = {on_up, on_down, on_notify, seen};
+	struct db_events events = {.up = on_up, .down = on_down, .notify = on_notify, .arg = seen};
 
 	memset(seen, 0, sizeof(*seen));
 	seen->db = db_new(info, "ferry-test", &events);

@@ -129,6 +129,27 @@ test_terminated(void)
 }
 
 static void
+test_quiet(void)
+{
+	struct seen seen = {.downs = 0};
+	struct db_events events = {.up = on_up, .down = on_down, .notify = on_notify, .quiet = true, .arg = &seen};
+	struct db *db = db_new(conninfo, "ferry-test", &events);
+	int away = log_count("database away"), back = log_count("database back");
+
+	seen.db = db;
+	settle(db, 5000);
+	sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name "
+	    "= 'ferry-test'");
+	while (seen.downs == 0)
+		turn(db, 100);
+	ok(settle(db, 5000), "a quiet handle comes back as well");
+	is_str(seen.order, "up down up", "its owner is told");
+	is_int(log_count("database away") - away + log_count("database back") - back, 0,
+	    "and the log says nothing");
+	db_free(db);
+}
+
+static void
 test_crash(void)
 {
 	struct seen seen;
@@ -265,6 +286,7 @@ main(void)
 	test_up_once_per_connection();
 	test_notify();
 	test_terminated();
+	test_quiet();
 	test_retry();
 	test_upgraded_shape();
 	test_renew();

@@ -1,0 +1,166 @@
+"""The connection that the master makes beside its first while tasks end fast: it comes and goes, and its end at any moment changes nothing."""
+
+import os
+import re
+import signal
+
+import pytest
+
+from rig import BUILD, wait_until
+from wires import PostgresWire, Tripwire
+
+MANY = 20000
+INSTANT = f"{BUILD}/tests/instant"
+SECOND = "ferryd settle"
+
+
+@pytest.fixture
+def instant(ferryd, db):
+    """A daemon whose workers carry nothing and say so at once, behind a wire that can be cut; .trip and .wire."""
+    made = []
+
+    def make(**options):
+        trip = Tripwire()
+        wire = PostgresWire(trip, db.pg.directory, db.pg.port)
+        made.append(wire)
+        daemon = ferryd({}, start=False, workers=2, worker_program=INSTANT, **options)
+        daemon.conf["database"] = f"host=127.0.0.1 port={wire.port} dbname={db.name} user=ferry_test_daemon sslmode=disable"
+        daemon.write()
+        daemon.trip, daemon.wire = trip, wire
+        return daemon
+    yield make
+    for wire in made:
+        wire.stop()
+
+
+def start(daemon):
+    """These workers have no database handle of their own."""
+    daemon.start(ready=False)
+    daemon.wait_log("is up")
+    return daemon
+
+
+def fill(db, n=MANY, first=1):
+    db.sql("INSERT INTO ferry.task (source, destination) SELECT 'nothing://b/' || n, 'nothing://b/' || n FROM generate_series(%s, %s) n",
+           (first, first + n - 1))
+
+
+def sessions(db, program):
+    return [s["pid"] for s in db.sessions() if s["application_name"] == program]
+
+
+def all_done(db, timeout=60):
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task_live") == 0, timeout,
+               lambda: db.sql("SELECT state, count(*) FROM ferry.task GROUP BY 1"), step=0.1)
+    assert db.one("SELECT count(*) FROM ferry.task WHERE state <> 'done' OR attempt + crashes + ooms > 0") == 0
+
+
+def said_done(daemon):
+    return re.findall(r'msg="task (\d+) done"', daemon.log_text())
+
+
+def must_be_done_once(daemon, db, tasks=MANY):
+    """As the table has it and as the log says it."""
+    all_done(db)
+    assert db.one("SELECT max(claim) FROM ferry.task") == 1
+    wait_until(lambda: len(said_done(daemon)) >= tasks, 5, "the log to say done of each")
+    assert len(said_done(daemon)) == len(set(said_done(daemon))) == tasks
+    assert not daemon.log("dropped") and not daemon.log(r"Z (error|crit) ")
+
+
+def test_it_is_there_while_tasks_end_fast_and_no_longer(instant, db):
+    daemon = start(instant())
+    first = sessions(db, "ferryd")
+    assert len(first) == 1 and not sessions(db, SECOND)
+    fill(db)
+    wait_until(lambda: sessions(db, SECOND), 20, "the second connection", step=0.005)
+    must_be_done_once(daemon, db)
+    assert daemon.trip.counts["second settle_done"] > 0
+    wait_until(lambda: not sessions(db, SECOND), 30, "it to be given up")
+    assert sessions(db, "ferryd") == first
+    fill(db, 3, MANY + 1)
+    all_done(db)
+    assert not sessions(db, SECOND), "for three tasks"
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("phase", ["before", "handled"])
+def test_it_ends_in_the_midst_of_a_statement(instant, db, phase):
+    daemon = start(instant())
+    daemon.trip.arm(("second settle_done#3", phase))
+    fill(db)
+    wait_until(lambda: daemon.trip.fired, 30, "the cut")
+    must_be_done_once(daemon, db)
+    assert not daemon.log("database (away|back)"), "the first was there all the time"
+    assert len(sessions(db, "ferryd")) == 1
+
+
+@pytest.mark.parametrize("phase", ["before", "handled"])
+def test_both_end_in_the_midst_of_a_statement(instant, db, phase):
+    daemon = start(instant(lease="20s"))
+    daemon.trip.arm(("second settle_done#3", phase), lambda: daemon.wire.down(2))
+    fill(db)
+    wait_until(lambda: daemon.trip.fired, 30, "the cut")
+    all_done(db)
+    wait_until(lambda: len(said_done(daemon)) >= MANY, 5, "the log to say done of each")
+    assert len(said_done(daemon)) == len(set(said_done(daemon))) == MANY
+    assert not daemon.log("the result of worker"), "a result was dropped that was nobody else's"
+    for pattern in ("database away", "database back"):
+        assert len(daemon.log(pattern)) == 1, pattern
+
+
+def test_first_ends_alone(instant, db):
+    """With it goes the second: both lead to the same server, always."""
+    daemon = start(instant(lease="20s"))
+    fill(db)
+    second = wait_until(lambda: sessions(db, SECOND), 20, "the second connection", step=0.005)
+    db.sql("SELECT pg_terminate_backend(%s)", (sessions(db, "ferryd")[0],))
+    wait_until(lambda: second[0] not in sessions(db, SECOND), 5, "the second to go with the first")
+    fill(db, MANY, MANY + 1)
+    all_done(db)
+    wait_until(lambda: len(set(said_done(daemon))) == 2 * MANY, 5, "the log to say done of each")
+    assert len(said_done(daemon)) == 2 * MANY and not daemon.log("the result of worker")
+
+
+def test_there_is_none_to_be_had(instant, db):
+    daemon = instant()
+    db.pg.admin("ALTER ROLE ferry_test_daemon CONNECTION LIMIT 1")
+    try:
+        start(daemon)
+        fill(db)
+        must_be_done_once(daemon, db)
+    finally:
+        db.pg.admin("ALTER ROLE ferry_test_daemon CONNECTION LIMIT -1")
+    assert daemon.trip.counts["second settle_done"] == 0 < daemon.trip.counts["master settle_done"]
+    assert not daemon.log("database (away|back)")
+
+
+@pytest.mark.parametrize("phase", ["before", "handled"])
+def test_master_is_killed_in_the_midst_of_a_statement(instant, ferryd, db, phase):
+    daemon = instant(lease="2s")
+
+    def kill():
+        os.kill(daemon.pid, signal.SIGKILL)
+        daemon.killed = True
+    start(daemon)
+    daemon.trip.arm(("second settle_done#3", phase), kill)
+    fill(db)
+    wait_until(lambda: not daemon.alive(), 30, "the master to be killed")
+    confirmed = set(said_done(daemon))
+    assert len(confirmed) < MANY, "there was no load left"
+    kept = {str(row["id"]) for row in db.sql("SELECT id FROM ferry.task WHERE state = 'done'")}
+    assert confirmed <= kept
+    start(instant(lease="2s"))
+    all_done(db)
+    assert db.one("SELECT max(claim) FROM ferry.task") == 2
+
+
+def test_stopped_in_the_midst_of_the_load(instant, db):
+    daemon = start(instant())
+    daemon.trip.arm(("second settle_done#5", "before"), lambda: daemon.send(signal.SIGTERM))
+    fill(db)
+    assert daemon.wait(30) == 0
+    states = {r["state"]: r["n"] for r in db.sql("SELECT state, count(*) AS n FROM ferry.task GROUP BY 1")}
+    assert set(states) == {"queued", "done"}, states
+    assert len(said_done(daemon)) == len(set(said_done(daemon))) == states["done"]
+    assert db.sql("SELECT * FROM ferry.node") == [] and db.sessions() == []
