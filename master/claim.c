@@ -69,13 +69,13 @@ static const struct place start = { .rank = "-2147483648", .run_at = "-infinity"
 
 /*
  * Where something is limited or queues have weights, where $5, stores that have asked to slow down, are to be left alone, or where
- * it is the turn of what starves ($7).  $6 starts of the queues.
+ * it is the turn of what starves ($7).  $6 starts of the queues, $8 whether to look from the start.
  */
 static const struct db_stmt stmt_claim_limited = {
 	.name = "claim_limited",
-	.nparams = 7,
+	.nparams = 8,
 	.sql = "SELECT " CLAIMED " FROM ferry.claim($1::bigint, $2::integer[], $3::text[], $4::integer, $5::text[], "
-	       "$6::double precision[], $7::boolean) t",
+	       "$6::double precision[], $7::boolean, $8::boolean) t",
 };
 
 /* How long until the next task that is not due yet: the first of each priority, each found by the index alone. */
@@ -247,11 +247,9 @@ static void
 submit_unlimited(struct master *m, const char *const *common)
 {
 	struct queue *q = &m->queue;
-	bool from_start = q->place.id[0] == '\0' || q->start_over_at <= q->claim_at;
-	const struct place *from = from_start ? &start : &q->place;
+	const struct place *from = q->claim_from_start ? &start : &q->place;
 	const char *params[7] = { common[0], common[1], common[2], common[3], from->rank, from->run_at, from->id };
 
-	q->claim_from_start = from_start;
 	db_submit(m->db, &stmt_claim, params, DB_ONCE, claimed, m);
 }
 
@@ -261,7 +259,7 @@ submit_limited(struct master *m, const char *const *common)
 	struct queue *q = &m->queue;
 	struct sqlarray stores, starts;
 	const char *shunned[CONFIG_STORES_MAX];
-	const char *params[7] = { common[0], common[1], common[2], common[3] };
+	const char *params[8] = { common[0], common[1], common[2], common[3] };
 	int i, nshunned = limits_throttled(m, shunned);
 
 	sqlarray_init(&stores);
@@ -272,7 +270,7 @@ submit_limited(struct master *m, const char *const *common)
 	params[4] = sqlarray_finish(&stores);
 	params[5] = sqlarray_finish(&starts);
 	params[6] = q->claim_starving ? "true" : "false";
-	q->claim_from_start = true;
+	params[7] = q->claim_from_start ? "true" : "false";
 	db_submit(m->db, &stmt_claim_limited, params, DB_ONCE, claimed, m);
 	sqlarray_release(&starts);
 	sqlarray_release(&stores);
@@ -307,6 +305,7 @@ submit_claim(struct master *m, int ahead)
 	q->claiming = true;
 	q->claim_node = q->node;
 	q->claim_wanted = false;
+	q->claim_from_start = q->place.id[0] == '\0' || q->start_over_at <= q->claim_at;
 	if (q->claim_starving || quota_limits_claims(m) || limits_throttled(m, shunned) > 0)
 		submit_limited(m, common);
 	else
