@@ -24,7 +24,7 @@ WHERE q.max_transfers IS NOT NULL OR q.rate IS NOT NULL OR q.weight IS NOT NULL;
 DROP FUNCTION ferry.claim(bigint, integer[], text[], integer, text[]), ferry.open_tasks(text[], text[], integer);
 DROP INDEX ferry.task_lane;
 CREATE INDEX task_lane ON ferry.task_live (queue, ((source_store || '://' || destination_store) COLLATE "C"), (~priority), run_at, id)
-	WHERE state = 'queued';
+	WHERE (state = 'queued') IS TRUE;
 
 CREATE TYPE ferry.place AS (queue text, pair text COLLATE "C", rank integer, run_at timestamptz, id bigint);
 
@@ -59,7 +59,7 @@ BEGIN
 		is_known := false;
 		IF open THEN
 			SELECT of_queue, at_pair, ~t.priority, t.run_at, t.id - 1 INTO lane FROM ferry.task t
-			WHERE t.state = 'queued' AND t.queue = of_queue
+			WHERE t.state = 'queued' AND (t.state = 'queued') IS TRUE AND t.queue = of_queue
 			AND (t.source_store || '://' || t.destination_store) COLLATE "C" = at_pair
 			AND ~t.priority > behind AND ~t.priority < CASE WHEN known.pair = at_pair THEN known.rank ELSE 2147483648 END
 			ORDER BY ~t.priority, t.run_at, t.id LIMIT 1;
@@ -76,14 +76,14 @@ BEGIN
 			known := places[next];
 			IF known IS NULL THEN
 				SELECT (t.source_store || '://' || t.destination_store) COLLATE "C" INTO at_pair FROM ferry.task t
-				WHERE t.state = 'queued' AND t.queue = of_queue
+				WHERE t.state = 'queued' AND (t.state = 'queued') IS TRUE AND t.queue = of_queue
 				AND (t.source_store || '://' || t.destination_store) COLLATE "C" > at_pair
 				ORDER BY (t.source_store || '://' || t.destination_store) COLLATE "C" LIMIT 1;
 				EXIT WHEN NOT FOUND;
 			ELSE
 				SELECT coalesce(min(n.pair), known.pair) INTO at_pair FROM (
 					SELECT (t.source_store || '://' || t.destination_store) COLLATE "C" AS pair FROM ferry.task t
-					WHERE t.state = 'queued' AND t.queue = of_queue
+					WHERE t.state = 'queued' AND (t.state = 'queued') IS TRUE AND t.queue = of_queue
 					AND (t.source_store || '://' || t.destination_store) COLLATE "C" > at_pair
 					AND (t.source_store || '://' || t.destination_store) COLLATE "C" < known.pair
 					ORDER BY (t.source_store || '://' || t.destination_store) COLLATE "C" LIMIT 1) n;
@@ -96,7 +96,7 @@ BEGIN
 		END IF;
 		is_place := false;
 		RETURN QUERY SELECT (t.queue, at_pair, ~t.priority, t.run_at, t.id)::ferry.place, false FROM ferry.task t
-		WHERE t.state = 'queued' AND t.queue = of_queue
+		WHERE t.state = 'queued' AND (t.state = 'queued') IS TRUE AND t.queue = of_queue
 		AND (t.source_store || '://' || t.destination_store) COLLATE "C" = at_pair AND ~t.priority = lane.rank
 		AND (t.run_at, t.id) > (lane.run_at, lane.id) AND t.run_at <= latest
 		ORDER BY t.run_at, t.id LIMIT missing;
@@ -167,11 +167,12 @@ END $$;
 -- weight, divided by weights, with starts, one for each of queues.  Claims under a limit of transfers wait for each other, so that
 -- each counts what the one before has taken: every statement in here sees what was committed before it began.  A round takes
 -- no more than the narrowest limit leaves.  More is looked at than is wanted, because others may be about to take the same.
+-- Of this node's tasks only ours can be running: the entries of those that it had before are not walked over.
 --
 -- The session remembers the places where its claims ended, in the setting ferry.places.  What has come in front of them meanwhile
 -- (a task that was given back) is found by a claim from the start.
 CREATE FUNCTION ferry.claim(claimer bigint, slots integer[], queues text[], wanted integer, shunned text[],
-    starts double precision[], starving boolean, from_start boolean)
+    starts double precision[], starving boolean, from_start boolean, ours bigint[])
 RETURNS SETOF ferry.task LANGUAGE plpgsql SET search_path = pg_catalog SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	taken integer := 0;
@@ -198,8 +199,16 @@ BEGIN
 		room := wanted - taken;
 		IF limited THEN
 			WITH used AS MATERIALIZED (
-				SELECT t.queue, t.source_store, t.destination_store, count(*) AS tasks FROM ferry.task t
-				WHERE t.state = 'running' GROUP BY 1, 2, 3),
+				SELECT a.queue, a.source_store, a.destination_store, count(*) AS tasks FROM (
+					SELECT t.queue, t.source_store, t.destination_store FROM ferry.task t
+					WHERE t.state = 'running' AND t.id = ANY (ours) AND t.node = claimer
+					UNION ALL
+					SELECT t.queue, t.source_store, t.destination_store FROM ferry.task t
+					WHERE t.state = 'running' AND (t.state = 'running') IS TRUE AND t.node < claimer
+					UNION ALL
+					SELECT t.queue, t.source_store, t.destination_store FROM ferry.task t
+					WHERE t.state = 'running' AND (t.state = 'running') IS TRUE AND t.node > claimer) a
+				GROUP BY 1, 2, 3),
 			room AS MATERIALIZED (
 				SELECT l.kind, l.name, l.max_transfers - coalesce((SELECT sum(u.tasks) FROM used u
 					WHERE l.kind = 'queue' AND u.queue = l.name
@@ -232,6 +241,7 @@ BEGIN
 		LOOP
 			RETURN NEXT task;
 			taken := taken + 1;
+			ours := ours || task.id;
 			claimed := claimed || (task.queue, task.source_store || '://' || task.destination_store, ~task.priority,
 			    task.run_at, task.id)::ferry.place;
 		END LOOP;
@@ -310,12 +320,12 @@ BEGIN
 	END LOOP;
 END $$;
 
-REVOKE ALL ON FUNCTION ferry.claim(bigint, integer[], text[], integer, text[], double precision[], boolean, boolean),
+REVOKE ALL ON FUNCTION ferry.claim(bigint, integer[], text[], integer, text[], double precision[], boolean, boolean, bigint[]),
     ferry.due_tasks(text, text[], integer, boolean, ferry.place[]),
     ferry.next_tasks(text[], double precision[], text[], integer, boolean, ferry.place[]),
     ferry.new_places(ferry.place[], ferry.place[], ferry.place[]),
     ferry.pause(text), ferry.resume(text), ferry.reprioritise(bigint, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ferry.claim(bigint, integer[], text[], integer, text[], double precision[], boolean, boolean),
+GRANT EXECUTE ON FUNCTION ferry.claim(bigint, integer[], text[], integer, text[], double precision[], boolean, boolean, bigint[]),
     ferry.due_tasks(text, text[], integer, boolean, ferry.place[]),
     ferry.next_tasks(text[], double precision[], text[], integer, boolean, ferry.place[]),
     ferry.new_places(ferry.place[], ferry.place[], ferry.place[]),

@@ -35,6 +35,9 @@
 	"(SELECT string_agg(key || E'\\x1f' || value || E'\\x1e', '' ORDER BY key) FROM jsonb_each_text(t.metadata)), t.queue, " \
 	"~t.priority, t.run_at"
 
+/* For the partition, and for the indexes of what is queued: see schema-004.sql. */
+#define QUEUED "t.state = 'queued' AND (t.state = 'queued') IS TRUE"
+
 /*
  * $1 node, $2 slot numbers (rows beyond them are for no slot yet), $3 queues, $4 how many, $5 to $7 the place to begin behind.
  *
@@ -51,10 +54,10 @@ static const struct db_stmt stmt_claim = {
 	.nparams = 7,
 	.sql = "WITH RECURSIVE level(rank, run_at, id) AS (SELECT $5::integer, $6::timestamptz, $7::bigint UNION ALL "
 	       "SELECT n.rank, '-infinity'::timestamptz, 0::bigint FROM level l CROSS JOIN LATERAL ("
-	       "SELECT ~t.priority AS rank FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority > l.rank "
+	       "SELECT ~t.priority AS rank FROM ferry.task t WHERE " QUEUED " AND ~t.priority > l.rank "
 	       "ORDER BY ~t.priority LIMIT 1) n), "
 	       "ready AS MATERIALIZED (SELECT f.id FROM level l CROSS JOIN LATERAL ("
-	       "SELECT t.id FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority = l.rank "
+	       "SELECT t.id FROM ferry.task t WHERE " QUEUED " AND ~t.priority = l.rank "
 	       "AND (t.run_at, t.id) > (l.run_at, l.id) AND t.run_at <= now() "
 	       "AND t.queue = ANY (ARRAY(SELECT u FROM unnest($3::text[]) u "
 	       "WHERE NOT EXISTS (SELECT FROM ferry.queue q WHERE q.name = u AND NOT q.enabled))) "
@@ -69,13 +72,14 @@ static const struct place start = { .rank = "-2147483648", .run_at = "-infinity"
 
 /*
  * Where something is limited or queues have weights, where $5, stores that have asked to slow down, are to be left alone, or where
- * it is the turn of what starves ($7).  $6 starts of the queues, $8 whether to look from the start.
+ * it is the turn of what starves ($7).  $6 starts of the queues, $8 whether to look from the start, $9 what this node
+ * has.
  */
 static const struct db_stmt stmt_claim_limited = {
 	.name = "claim_limited",
-	.nparams = 8,
+	.nparams = 9,
 	.sql = "SELECT " CLAIMED " FROM ferry.claim($1::bigint, $2::integer[], $3::text[], $4::integer, $5::text[], "
-	       "$6::double precision[], $7::boolean, $8::boolean) t",
+	       "$6::double precision[], $7::boolean, $8::boolean, $9::bigint[]) t",
 };
 
 /* How long until the next task that is not due yet: the first of each priority, each found by the index alone. */
@@ -83,11 +87,11 @@ static const struct db_stmt stmt_next_due = {
 	.name = "next_due",
 	.nparams = 0,
 	.sql = "WITH RECURSIVE level(rank) AS ("
-	       "(SELECT ~t.priority FROM ferry.task t WHERE t.state = 'queued' ORDER BY ~t.priority LIMIT 1) UNION ALL "
-	       "SELECT (SELECT ~t.priority FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority > l.rank "
+	       "(SELECT ~t.priority FROM ferry.task t WHERE " QUEUED " ORDER BY ~t.priority LIMIT 1) UNION ALL "
+	       "SELECT (SELECT ~t.priority FROM ferry.task t WHERE " QUEUED " AND ~t.priority > l.rank "
 	       "ORDER BY ~t.priority LIMIT 1) FROM level l WHERE l.rank IS NOT NULL) "
 	       "SELECT ceil(extract(epoch FROM min(d.run_at) - clock_timestamp()) * 1000)::bigint FROM level l "
-	       "CROSS JOIN LATERAL (SELECT t.run_at FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority = l.rank "
+	       "CROSS JOIN LATERAL (SELECT t.run_at FROM ferry.task t WHERE " QUEUED " AND ~t.priority = l.rank "
 	       "AND t.run_at > now() ORDER BY t.run_at LIMIT 1) d",
 };
 
@@ -257,21 +261,27 @@ static void
 submit_limited(struct master *m, const char *const *common)
 {
 	struct queue *q = &m->queue;
-	struct sqlarray stores, starts;
+	struct sqlarray stores, starts, ours, claims;
 	const char *shunned[CONFIG_STORES_MAX];
-	const char *params[8] = { common[0], common[1], common[2], common[3] };
+	const char *params[9] = { common[0], common[1], common[2], common[3] };
 	int i, nshunned = limits_throttled(m, shunned);
 
 	sqlarray_init(&stores);
 	sqlarray_init(&starts);
+	sqlarray_init(&ours);
+	sqlarray_init(&claims);
 	for (i = 0; i < nshunned; i++)
 		sqlarray_add_str(&stores, shunned[i]);
 	fair_list_starts(m, &starts);
+	recover_list(m, &ours, &claims);
 	params[4] = sqlarray_finish(&stores);
 	params[5] = sqlarray_finish(&starts);
 	params[6] = q->claim_starving ? "true" : "false";
 	params[7] = q->claim_from_start ? "true" : "false";
+	params[8] = sqlarray_finish(&ours);
 	db_submit(m->db, &stmt_claim_limited, params, DB_ONCE, claimed, m);
+	sqlarray_release(&claims);
+	sqlarray_release(&ours);
 	sqlarray_release(&starts);
 	sqlarray_release(&stores);
 }
