@@ -27,7 +27,10 @@
 #define REAP_SOON_MS 1000
 
 #define START_OVER_SHARE 10 /* claims from the start take at most this part of the time */
-#define START_OVER_MS 1000  /* between two of them at least, while claims from where the last one ended find enough */
+#define START_OVER_MS 200   /* between two of them at least, while claims from where the last one ended find enough */
+
+#define IN_VAIN_MS 25 /* a claim in the order of all that takes so long and finds too little walks over others' tasks */
+#define BY_LANES_MS 60000
 
 #define CLAIMED \
 	"t.worker, t.id, t.claim, t.attempt, t.crashes, t.ooms, t.max_attempts, t.if_exists, t.expect_size, " \
@@ -71,7 +74,8 @@ static const struct db_stmt stmt_claim = {
 static const struct place start = { .rank = "-2147483648", .run_at = "-infinity", .id = "0" };
 
 /*
- * Where something is limited or queues have weights, where $5, stores that have asked to slow down, are to be left alone, or where
+ * Lane by lane (a queue, pair of stores and priority): where something is limited or queues have weights, where a queue that is paused
+ * or not ours has so many tasks in front of ours that a claim in the order of all walks over them for long, where $5, stores that have asked to slow down, are to be left alone, or where
  * it is the turn of what starves ($7).  $6 starts of the queues, $8 whether to look from the start, $9 what this node
  * has.
  */
@@ -176,14 +180,16 @@ static void
 plan_next(struct master *m, int rows)
 {
 	struct queue *q = &m->queue;
-	int64_t now = clock_ms(), took = now - q->claim_at;
+	int64_t now = clock_ms(), took = now - q->claim_at, at = now + START_OVER_SHARE * took;
 	bool enough = rows >= q->claim_wish;
 
+	if (!q->claim_by_lanes && !enough && took >= IN_VAIN_MS)
+		q->by_lanes_until = now + BY_LANES_MS;
+	if (enough && q->claim_from_start && at < now + START_OVER_MS)
+		at = now + START_OVER_MS;
 	/* the one after it walks what lies between what came in front and the old place */
-	if (q->claim_from_start || q->claim_after_start)
-		q->start_over_at = now + START_OVER_SHARE * took;
-	if (enough && q->claim_from_start && took * START_OVER_SHARE < START_OVER_MS)
-		q->start_over_at = now + START_OVER_MS;
+	if (q->claim_from_start || (q->claim_after_start && at > q->start_over_at))
+		q->start_over_at = at;
 	q->claim_after_start = q->claim_from_start;
 	q->claim_again_at = 0;
 	if (enough)
@@ -316,7 +322,9 @@ submit_claim(struct master *m, int ahead)
 	q->claim_node = q->node;
 	q->claim_wanted = false;
 	q->claim_from_start = q->place.id[0] == '\0' || q->start_over_at <= q->claim_at;
-	if (q->claim_starving || quota_limits_claims(m) || limits_throttled(m, shunned) > 0)
+	q->claim_by_lanes = q->claim_starving || quota_limits_claims(m) || limits_throttled(m, shunned) > 0 ||
+	    q->claim_at < q->by_lanes_until;
+	if (q->claim_by_lanes)
 		submit_limited(m, common);
 	else
 		submit_unlimited(m, common);

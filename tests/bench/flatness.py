@@ -22,7 +22,7 @@ import time
 
 import psycopg2
 
-from cluster import Bench, fill, table
+from cluster import Bench, fill, left, table
 from rig import Database, wait_until
 
 DURATION = re.compile(r"duration: ([\d.]+) ms  execute (claim|settle)\w*:")
@@ -61,18 +61,24 @@ def ended(db):
     return db.one("SELECT pg_stat_get_tuples_inserted('ferry.task_ended'::regclass)")
 
 
-def measured(bench, db, kind, count):
+def deleted(db):
+    return db.one("SELECT pg_stat_get_tuples_deleted('ferry.task_ended'::regclass)")
+
+
+def measured(bench, db, kind, count, **options):
     """CPU milliseconds of PostgreSQL for a task, tasks a second, p99 of claim and settle in ms, over count tasks."""
     kind.fill(db, 2 * count)
     db.sql("ANALYZE ferry.task_live")
     db.sql("ALTER ROLE ferry_test_daemon SET log_min_duration_statement = 0")
     log = f"{bench.pg.directory}/postgres.log"
     first = ended(db)
-    with bench.instant(db, queues=kind.queues):
+    with bench.instant(db, queues=kind.queues, **options):
         wait_until(lambda: ended(db) - first >= count // 10, 300, "the first tasks", step=0.01)
         offset, begin, cpu0, n0 = os.path.getsize(log), time.monotonic(), bench.cpu(), ended(db)
+        gone = deleted(db)
         wait_until(lambda: ended(db) - n0 >= count, 600, "the tasks", step=0.05)
         n, spent, taken = ended(db) - n0, bench.cpu() - cpu0, time.monotonic() - begin
+        gone = deleted(db) - gone
     with open(log, errors="replace") as f:
         f.seek(offset)
         found = DURATION.findall(f.read())
@@ -80,19 +86,19 @@ def measured(bench, db, kind, count):
     for what in ("claim", "settle"):
         values = sorted(float(ms) for ms, name in found if name == what)
         p99.append(values[int(len(values) * 0.99)] if values else 0.0)
-    return spent / n * 1000, n / taken, *p99
+    return spent / n * 1000, n / taken, *p99, gone / taken
 
 
 def churn(bench, db, kind, seconds):
     """Full speed for so long, with a backlog that does not end."""
-    first, filled = ended(db), 0
+    filled, step = 0, 20000
     with bench.instant(db, queues=kind.queues):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            kind.fill(db, 5000)
-            filled += 5000
-            wait_until(lambda: filled - (ended(db) - first) < 5000, 60, "the churn", step=0.02)
-    return ended(db) - first
+            kind.fill(db, step)
+            filled += step
+            wait_until(lambda: left(db) < step, 120, "the churn", step=0.1)
+    return filled
 
 
 @contextlib.contextmanager
@@ -127,22 +133,23 @@ class Prepared(Database):
 
 
 def cases(options, kind):
-    """(name, what lies beside, seconds of churn, whether xmin is held)"""
-    def ready(n):
-        return f"{power(n)} ready", lambda db: kind.fill(db, n), 0, False
+    """(name, what lies beside, seconds of churn, whether xmin is held, configuration)"""
+    def case(name, seconds=0, hold=False, conf=None, **beside):
+        n = beside.pop("n", 0)
+        return name, lambda db: kind.fill(db, n, **beside), seconds, hold, conf or {}
 
-    ended_rows = {"state": "'done'::ferry.state", "finished_at": "now()"}
-    ahead = {"run_at": "now() + interval '1 day'", "priority": "5"}
-    full = {"queue": "'full'", "priority": "5"}
-    yield "nothing else", lambda db: None, 0, False
-    for n in (1000, options.rows // 100, options.rows):
-        yield ready(n)
-    yield f"{power(options.rows)} finished", lambda db: kind.fill(db, options.rows, **ended_rows), 0, False
-    yield f"{power(options.ahead)} scheduled ahead, at a higher priority", lambda db: kind.fill(db, options.ahead, **ahead), 0, False
+    rows, ahead = options.rows, options.ahead
+    finished = {"state": "'done'::ferry.state", "finished_at": "now() - interval '1 day' - n * interval '1 ms'"}
+    yield case("nothing else")
+    for n in (1000, rows // 100, rows):
+        yield case(f"{power(n)} ready", n=n)
+    yield case(f"{power(rows)} finished", n=rows, **finished)
+    yield case(f"{power(rows)} finished, deleted meanwhile", conf={"retention": "1h"}, n=rows, **finished)
+    yield case(f"{power(ahead)} scheduled ahead, at a higher priority", n=ahead, priority="5", run_at="now() + interval '1 day'")
     if "full" in kind.queues:
-        yield f"{power(options.ahead)} of a full queue, at a higher priority", lambda db: kind.fill(db, options.ahead, **full), 0, False
-    yield f"after {options.churn} s of churn", lambda db: None, options.churn, False
-    yield "the same with xmin held", lambda db: None, options.churn, True
+        yield case(f"{power(ahead)} of a full queue, at a higher priority", n=ahead, priority="5", queue="'full'")
+    yield case(f"after {options.churn} s of churn", options.churn)
+    yield case("the same with xmin held", options.churn, True)
 
 
 class Flatness:
@@ -151,25 +158,25 @@ class Flatness:
 
     def run(self, kind_name, kind):
         rows = []
-        for name, prepare, seconds, hold in cases(self.options, kind):
+        for name, prepare, seconds, hold, conf in cases(self.options, kind):
             if self.options.only and not re.search(self.options.only, name):
                 continue
             db = Prepared(self.bench.pg, re.sub(r"\W+", "_", f"{kind_name}_{name}").lower(), kind, prepare)
             if self.options.fill:
                 continue
-            runs = [self.once(db, kind, seconds, hold) for _ in range(self.options.runs)]
+            runs = [self.once(db, kind, seconds, hold, conf) for _ in range(self.options.runs)]
             rows.append((name, *map(statistics.median, zip(*runs))))
             print(f"{kind_name}: {name}: {[round(r[0], 4) for r in runs]}", file=sys.stderr)
         if rows:
             base = rows[0][1]
             table(f"{kind_name}, {self.options.count} tasks", ("beside", "PostgreSQL CPU ms/task", "ratio", "tasks/s", "p99 claim, ms",
-                                                               "p99 settle, ms", "tasks churned before"),
-                  [(name, f"{c:.3f}", f"{c / base:.2f}", f"{r:.0f}", f"{p:.1f}", f"{s:.1f}", f"{n:.0f}") for name, c, r, p, s, n in rows])
+                                                               "p99 settle, ms", "deleted/s", "tasks before"),
+                  [(name, f"{c:.3f}", f"{c / base:.2f}", f"{r:.0f}", f"{p:.1f}", f"{s:.1f}", f"{d:.0f}", f"{n:.0f}") for name, c, r, p, s, d, n in rows])
 
-    def once(self, db, kind, seconds, hold):
+    def once(self, db, kind, seconds, hold, conf):
         with held(db) if hold else contextlib.nullcontext():
             churned = churn(self.bench, db, kind, seconds) if seconds else 0
-            return *measured(self.bench, db, kind, self.options.count), churned
+            return *measured(self.bench, db, kind, self.options.count, **conf), churned
 
 
 def main():
