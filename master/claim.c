@@ -74,10 +74,10 @@ static const struct db_stmt stmt_claim = {
 static const struct place start = { .rank = "-2147483648", .run_at = "-infinity", .id = "0" };
 
 /*
- * Lane by lane (a queue, pair of stores and priority): where something is limited or queues have weights, where a queue that is paused
- * or not ours has so many tasks in front of ours that a claim in the order of all walks over them for long, where $5, stores that have asked to slow down, are to be left alone, or where
- * it is the turn of what starves ($7).  $6 starts of the queues, $8 whether to look from the start, $9 what this node
- * has.
+ * Lane by lane (a queue, pair of stores and priority): where something is limited or queues have weights; where $5, stores that
+ * have asked to slow down, are to be left alone; where it is the turn of what starves ($7); and where a queue that is paused, or
+ * not ours, has so much in front of our tasks that a claim in the order of all walks over it for long.  $6 starts of the queues,
+ * $8 whether to look from the start, $9 what this node has.
  */
 static const struct db_stmt stmt_claim_limited = {
 	.name = "claim_limited",

@@ -171,7 +171,8 @@ class Flatness:
             base = rows[0][1]
             table(f"{kind_name}, {self.options.count} tasks", ("beside", "PostgreSQL CPU ms/task", "ratio", "tasks/s", "p99 claim, ms",
                                                                "p99 settle, ms", "deleted/s", "tasks before"),
-                  [(name, f"{c:.3f}", f"{c / base:.2f}", f"{r:.0f}", f"{p:.1f}", f"{s:.1f}", f"{d:.0f}", f"{n:.0f}") for name, c, r, p, s, d, n in rows])
+                  [(name, f"{c:.3f}", f"{c / base:.2f}", f"{r:.0f}", f"{p:.1f}", f"{s:.1f}", f"{d:.0f}", f"{n:.0f}")
+                   for name, c, r, p, s, d, n in rows])
 
     def once(self, db, kind, seconds, hold, conf):
         with held(db) if hold else contextlib.nullcontext():
