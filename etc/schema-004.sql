@@ -40,11 +40,14 @@ CREATE UNIQUE INDEX task_dedup ON ferry.task_live (dedup_key) WHERE dedup_key IS
 
 -- The order of claims: higher priority first, then oldest.  ~priority rises as priority falls, so that all columns rise and a
 -- place in that order can be compared as a row; -priority would overflow.
-CREATE INDEX task_ready ON ferry.task_live ((~priority), run_at, id) WHERE state = 'queued';
+--
+-- IS TRUE changes nothing but who can use these indexes: statements that say the same.  The planner, which may have seen the
+-- queue empty, takes them to be so, and would read them from end to end to find a task by its id and state.
+CREATE INDEX task_ready ON ferry.task_live ((~priority), run_at, id) WHERE (state = 'queued') IS TRUE;
 -- The same apart for each queue and pair of stores: see ferry.open_tasks().
 CREATE INDEX task_lane ON ferry.task_live (queue, source_store, destination_store, priority DESC, run_at, id)
-	WHERE state = 'queued';
-CREATE INDEX task_running ON ferry.task_live (node) WHERE state = 'running';
+	WHERE (state = 'queued') IS TRUE;
+CREATE INDEX task_running ON ferry.task_live (node) WHERE (state = 'running') IS TRUE;
 -- For whoever removes what is old.
 CREATE INDEX task_finished ON ferry.task_ended (finished_at);
 
@@ -99,7 +102,7 @@ SELECT n.id AS node_id, n.name AS node, n.pid AS master_pid, w.slot, w.pid, w.st
        n.renewed_at AS seen_at, n.renewed_at + n.lease < now() AS lapsed
 FROM ferry.node n
 CROSS JOIN LATERAL jsonb_to_recordset(n.workers) AS w(slot integer, pid integer, state text)
-LEFT JOIN ferry.task t ON t.node = n.id AND t.worker = w.slot AND t.state = 'running';
+LEFT JOIN ferry.task t ON t.node = n.id AND t.worker = w.slot AND t.state = 'running' AND (t.state = 'running') IS TRUE;
 
 -- Claims at most so many tasks for a node's slots, within all limits, of none of the shunned stores.  Claims under a limit of
 -- transfers wait for each other, so that each counts what the one before has taken: every statement in here sees what was

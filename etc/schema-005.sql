@@ -19,123 +19,242 @@ UNION ALL
 SELECT 'queue', q.name, q.max_transfers, q.rate, q.weight FROM ferry.queue q
 WHERE q.max_transfers IS NOT NULL OR q.rate IS NOT NULL OR q.weight IS NOT NULL;
 
--- Of the lanes of these queues that use none of the closed stores, the tasks that starve, the longest first.
-CREATE FUNCTION ferry.starving_tasks(queues text[], closed_stores text[], wanted integer) RETURNS SETOF bigint
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-	WITH RECURSIVE lane(queue, source, destination, priority) AS (
-		SELECT q.name, f.source_store, f.destination_store, f.priority
-		FROM unnest(queues) AS q(name) CROSS JOIN LATERAL (
-			SELECT t.source_store, t.destination_store, t.priority FROM ferry.task t
-			WHERE t.state = 'queued' AND t.queue = q.name
-			ORDER BY t.source_store, t.destination_store, t.priority DESC LIMIT 1) f
-		UNION ALL
-		SELECT l.queue, f.source_store, f.destination_store, f.priority
-		FROM lane l CROSS JOIN LATERAL (
-			(SELECT t.source_store, t.destination_store, t.priority FROM ferry.task t
-			WHERE t.state = 'queued' AND t.queue = l.queue AND t.source_store = l.source
-			AND t.destination_store = l.destination AND t.priority < l.priority
-			ORDER BY t.priority DESC LIMIT 1)
-			UNION ALL
-			(SELECT t.source_store, t.destination_store, t.priority FROM ferry.task t
-			WHERE t.state = 'queued' AND t.queue = l.queue
-			AND (t.source_store, t.destination_store) > (l.source, l.destination)
-			ORDER BY t.source_store, t.destination_store, t.priority DESC LIMIT 1) LIMIT 1) f)
-	SELECT f.id FROM lane l CROSS JOIN LATERAL (
-		SELECT t.id, t.run_at FROM ferry.task t
-		WHERE t.state = 'queued' AND t.queue = l.queue AND t.source_store = l.source
-		AND t.destination_store = l.destination AND t.priority = l.priority
-		AND t.run_at <= now() - coalesce((SELECT q.patience FROM ferry.queue q WHERE q.name = l.queue), '10 minutes')
-		ORDER BY t.run_at, t.id LIMIT wanted) f
-	WHERE l.source <> ALL (closed_stores) AND l.destination <> ALL (closed_stores)
-	ORDER BY f.run_at, f.id LIMIT wanted
-$$;
+-- A lane: the queued tasks of one queue, pair of stores and priority.  Of the columns of the index all rise: rank is ~priority.  A
+-- pair is one column so that a scan can end in front of it; the name of a store has no '://'.
+DROP FUNCTION ferry.claim(bigint, integer[], text[], integer, text[]), ferry.open_tasks(text[], text[], integer);
+DROP INDEX ferry.task_lane;
+CREATE INDEX task_lane ON ferry.task_live (queue, ((source_store || '://' || destination_store) COLLATE "C"), (~priority), run_at, id)
+	WHERE (state = 'queued') IS TRUE;
 
--- What is to be claimed of these queues, best first: by priority, or first what starves.
-CREATE FUNCTION ferry.next_tasks(queues text[], closed_stores text[], wanted integer, starving boolean) RETURNS SETOF bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+CREATE TYPE ferry.place AS (queue text, pair text COLLATE "C", rank integer, run_at timestamptz, id bigint);
+
+-- The first due tasks of a queue, so many of each pair of stores that is not closed, in the order of priority; or so many of each
+-- lane of what starves.  With is_place: behind which a lane begins.
+--
+-- What has been claimed leaves dead entries at the head of its lane until a vacuum takes them away, which it cannot while some
+-- transaction is older than they are.  Of lanes that have one of places, those of the queue in order, nothing is looked at up to
+-- there; and a look for other lanes ends in front of one that has a place.
+CREATE FUNCTION ferry.due_tasks(of_queue text, closed_stores text[], wanted integer, starving boolean, places ferry.place[])
+RETURNS TABLE (task ferry.place, is_place boolean) LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-	first bigint[] := '{}';
+	latest timestamptz := now();
+	lately timestamptz := now() - interval '1 s'; -- what was inserted since then may not have been committed yet
+	lane ferry.place;
+	is_known boolean;
+	known ferry.place; -- the next of places
+	next integer := 1;
+	at_pair text COLLATE "C" := '';
+	behind bigint; -- a rank
+	open boolean := false; -- more of this pair is wanted
+	missing integer;
+	got integer;
 BEGIN
 	IF starving THEN
-		first := ARRAY(SELECT ferry.starving_tasks(queues, closed_stores, wanted));
-		RETURN QUERY SELECT unnest(first);
+		latest := now() - coalesce((SELECT q.patience FROM ferry.queue q WHERE q.name = of_queue), '10 minutes');
 	END IF;
-	IF cardinality(first) < wanted THEN
-		RETURN QUERY SELECT t.id FROM ferry.open_tasks(queues, closed_stores, wanted) WITH ORDINALITY AS t(id, place)
-		WHERE t.id <> ALL (first) ORDER BY t.place;
-	END IF;
+	LOOP
+		known := places[next];
+		lane := NULL;
+		is_known := false;
+		IF open THEN
+			SELECT of_queue, at_pair, ~t.priority, t.run_at, t.id - 1 INTO lane FROM ferry.task t
+			WHERE t.state = 'queued' AND (t.state = 'queued') IS TRUE AND t.queue = of_queue
+			AND (t.source_store || '://' || t.destination_store) COLLATE "C" = at_pair
+			AND ~t.priority > behind AND ~t.priority < CASE WHEN known.pair = at_pair THEN known.rank ELSE 2147483648 END
+			ORDER BY ~t.priority, t.run_at, t.id LIMIT 1;
+			IF NOT FOUND AND known.pair = at_pair THEN
+				lane := known;
+				is_known := true;
+				next := next + 1;
+			END IF;
+		END IF;
+		IF lane IS NULL THEN
+			WHILE places[next].pair <= at_pair LOOP
+				next := next + 1;
+			END LOOP;
+			known := places[next];
+			IF known IS NULL THEN
+				SELECT (t.source_store || '://' || t.destination_store) COLLATE "C" INTO at_pair FROM ferry.task t
+				WHERE t.state = 'queued' AND (t.state = 'queued') IS TRUE AND t.queue = of_queue
+				AND (t.source_store || '://' || t.destination_store) COLLATE "C" > at_pair
+				ORDER BY (t.source_store || '://' || t.destination_store) COLLATE "C" LIMIT 1;
+				EXIT WHEN NOT FOUND;
+			ELSE
+				SELECT coalesce(min(n.pair), known.pair) INTO at_pair FROM (
+					SELECT (t.source_store || '://' || t.destination_store) COLLATE "C" AS pair FROM ferry.task t
+					WHERE t.state = 'queued' AND (t.state = 'queued') IS TRUE AND t.queue = of_queue
+					AND (t.source_store || '://' || t.destination_store) COLLATE "C" > at_pair
+					AND (t.source_store || '://' || t.destination_store) COLLATE "C" < known.pair
+					ORDER BY (t.source_store || '://' || t.destination_store) COLLATE "C" LIMIT 1) n;
+			END IF;
+			open := split_part(at_pair, '://', 1) <> ALL (closed_stores)
+			    AND substr(at_pair, strpos(at_pair, '://') + 3) <> ALL (closed_stores);
+			behind := -2147483649;
+			missing := wanted;
+			CONTINUE;
+		END IF;
+		is_place := false;
+		RETURN QUERY SELECT (t.queue, at_pair, ~t.priority, t.run_at, t.id)::ferry.place, false FROM ferry.task t
+		WHERE t.state = 'queued' AND (t.state = 'queued') IS TRUE AND t.queue = of_queue
+		AND (t.source_store || '://' || t.destination_store) COLLATE "C" = at_pair AND ~t.priority = lane.rank
+		AND (t.run_at, t.id) > (lane.run_at, lane.id) AND t.run_at <= latest
+		ORDER BY t.run_at, t.id LIMIT missing;
+		GET DIAGNOSTICS got = ROW_COUNT;
+		IF NOT starving THEN
+			missing := missing - got;
+			open := missing > 0;
+		END IF;
+		behind := lane.rank;
+		-- what is inserted from now on can be due before what is scheduled
+		IF is_known AND got = 0 AND NOT starving AND lane.run_at < lately OR NOT is_known AND lane.run_at > now() THEN
+			lane.run_at := lately;
+			lane.id := 0;
+		ELSIF is_known THEN
+			CONTINUE;
+		END IF;
+		task := lane;
+		is_place := true;
+		RETURN NEXT;
+	END LOOP;
 END $$;
 
--- The same divided by weights.  Each queue has had its share up to its start, in tasks divided by its weight, so that its k-th
--- task from here on begins at start + (k - 1) / weight; the least come first.  (Start-time fair queueing: Goyal, Vin and Cheng,
--- SIGCOMM 1996.)
-CREATE FUNCTION ferry.fair_tasks(queues text[], starts double precision[], closed_stores text[], wanted integer,
-    starving boolean) RETURNS SETOF bigint LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-	SELECT f.id FROM unnest(queues, starts) WITH ORDINALITY AS q(name, start, place) LEFT JOIN ferry.queue c ON c.name = q.name
-	CROSS JOIN LATERAL ferry.next_tasks(ARRAY[q.name], closed_stores, wanted, starving) WITH ORDINALITY AS f(id, place)
-	ORDER BY q.start + (f.place - 1) / coalesce(c.weight, 1)::double precision, q.place, f.place LIMIT wanted
-$$;
+-- What is to be claimed of these queues, best first, so many at most; and the places.  Where none has a weight, by priority over all
+-- queues, or first what starves.  Else (starts is not NULL) the same within each queue, and divided by weights: each queue has
+-- had its share up to its start, in tasks divided by its weight, so that its k-th task from here on begins at
+-- start + (k - 1) / weight; the least come first.  (Start-time fair queueing: Goyal, Vin and Cheng, SIGCOMM 1996.)
+CREATE FUNCTION ferry.next_tasks(queues text[], starts double precision[], closed_stores text[], wanted integer, starving boolean,
+    places ferry.place[])
+RETURNS TABLE (task ferry.place, is_place boolean) LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+	RETURN QUERY
+	WITH known AS MATERIALIZED (SELECT u.queue, array_agg(u ORDER BY u) AS places FROM unnest(places) u GROUP BY u.queue),
+	looked AS MATERIALIZED (
+		SELECT q.place, q.start, coalesce(c.weight, 1)::double precision AS weight, s.starving, d.task, d.is_place
+		FROM unnest(queues, starts) WITH ORDINALITY AS q(name, start, place) LEFT JOIN ferry.queue c ON c.name = q.name
+		LEFT JOIN known k ON k.queue = q.name
+		CROSS JOIN unnest(CASE WHEN starving THEN '{t,f}' ELSE '{f}' END::boolean[]) AS s(starving)
+		CROSS JOIN LATERAL ferry.due_tasks(q.name, closed_stores, wanted, s.starving, k.places) d),
+	once AS (
+		SELECT DISTINCT ON ((l.task).id) l.* FROM looked l WHERE NOT l.is_place ORDER BY (l.task).id, l.starving DESC),
+	line AS (
+		SELECT o.*, CASE WHEN o.starving THEN NULL ELSE (o.task).rank END AS rank FROM once o),
+	turn AS (
+		SELECT l.*, row_number() OVER (PARTITION BY CASE WHEN starts IS NOT NULL THEN l.place END
+			ORDER BY NOT l.starving, l.rank, (l.task).run_at, (l.task).id) AS k FROM line l)
+	(SELECT t.task, false FROM turn t ORDER BY coalesce(t.start + (t.k - 1) / t.weight, 0), CASE WHEN starts IS NOT NULL THEN t.place END,
+		t.k LIMIT wanted)
+	UNION ALL SELECT l.task, true FROM looked l WHERE l.is_place;
+END $$;
+
+-- The places from here on: the last task that was claimed of a lane; or what was seen of it; or as before.  So many at most, those
+-- of lanes that were looked at first.
+CREATE FUNCTION ferry.new_places(claimed ferry.place[], seen ferry.place[], places ferry.place[]) RETURNS ferry.place[]
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+	RETURN (SELECT array_agg(l.p ORDER BY l.p) FROM (
+		SELECT n.p FROM (
+			SELECT DISTINCT ON ((a.p).queue, (a.p).pair, (a.p).rank) a.p, a.age FROM (
+				SELECT c::ferry.place AS p, 0 AS age FROM unnest(claimed) c
+				UNION ALL SELECT s::ferry.place, 1 FROM unnest(seen) s
+				UNION ALL SELECT o::ferry.place, 2 FROM unnest(places) o) a
+			ORDER BY (a.p).queue, (a.p).pair, (a.p).rank, a.age, (a.p).run_at DESC, (a.p).id DESC) n
+		ORDER BY n.age LIMIT 256) l);
+END $$;
 
 -- Claims at most so many tasks for a node's slots, within all limits, of none of the shunned stores; where one of queues has a
 -- weight, divided by weights, with starts, one for each of queues.  Claims under a limit of transfers wait for each other, so that
 -- each counts what the one before has taken: every statement in here sees what was committed before it began.  A round takes
 -- no more than the narrowest limit leaves.  More is looked at than is wanted, because others may be about to take the same.
-DROP FUNCTION ferry.claim(bigint, integer[], text[], integer, text[]);
+-- Of this node's tasks only ours can be running: the entries of those that it had before are not walked over.
+--
+-- The session remembers the places where its claims ended, in the setting ferry.places.  What has come in front of them meanwhile
+-- (a task that was given back) is found by a claim from the start.
 CREATE FUNCTION ferry.claim(claimer bigint, slots integer[], queues text[], wanted integer, shunned text[],
-    starts double precision[], starving boolean)
-RETURNS SETOF ferry.task LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+    starts double precision[], starving boolean, from_start boolean, ours bigint[])
+RETURNS SETOF ferry.task LANGUAGE plpgsql SET search_path = pg_catalog SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	taken integer := 0;
-	got integer;
-	room integer;
-	closed text[];
+	before integer;
+	room integer := wanted;
+	look integer;
+	closed text[] := shunned;
 	served text[];
+	limited boolean := EXISTS (SELECT FROM ferry.limits l WHERE l.max_transfers IS NOT NULL);
 	weighted boolean := EXISTS (SELECT FROM ferry.queue q WHERE q.name = ANY (queues) AND q.weight IS NOT NULL);
 	begun double precision[] := starts;
-	found bigint[];
+	places ferry.place[] := nullif(current_setting('ferry.places', true), '');
+	found ferry.place[];
+	seen ferry.place[];
+	claimed ferry.place[];
+	task ferry.task;
 BEGIN
-	IF EXISTS (SELECT FROM ferry.limits l WHERE l.max_transfers IS NOT NULL) THEN
+	IF limited THEN
 		PERFORM pg_advisory_xact_lock(hashtext('ferry'), hashtext('claim'));
 	END IF;
+	served := ARRAY(SELECT u FROM unnest(queues) WITH ORDINALITY AS a(u, place)
+		WHERE NOT EXISTS (SELECT FROM ferry.queue q WHERE q.name = u AND NOT q.enabled) ORDER BY place);
 	WHILE taken < wanted LOOP
-		WITH room AS MATERIALIZED (
-			SELECT l.kind, l.name, l.max_transfers - (SELECT count(*) FROM ferry.task t WHERE t.state = 'running'
-				AND (l.kind = 'queue' AND t.queue = l.name
-				     OR l.kind = 'store' AND l.name IN (t.source_store, t.destination_store))) AS left
-			FROM ferry.limits l
-			WHERE l.max_transfers IS NOT NULL AND (l.kind = 'store' OR l.name = ANY (queues)))
-		SELECT least(wanted - taken, (SELECT min(r.left) FROM room r WHERE r.left > 0)),
-		       shunned || ARRAY(SELECT r.name FROM room r WHERE r.kind = 'store' AND r.left <= 0),
-		       ARRAY(SELECT u FROM unnest(queues) WITH ORDINALITY AS a(u, place)
-		             WHERE NOT EXISTS (SELECT FROM ferry.queue q WHERE q.name = u AND NOT q.enabled)
-		             AND NOT EXISTS (SELECT FROM room r WHERE r.kind = 'queue' AND r.name = u AND r.left <= 0)
-		             ORDER BY place)
-		INTO room, closed, served;
-		IF NOT weighted THEN
-			found := ARRAY(SELECT ferry.next_tasks(served, closed, 2 * room + 8, starving));
-		ELSE
-			found := ARRAY(SELECT ferry.fair_tasks(served, ARRAY(SELECT begun[array_position(queues, u)]
-				FROM unnest(served) WITH ORDINALITY AS a(u, place) ORDER BY place), closed, 2 * room + 8, starving));
+		room := wanted - taken;
+		IF limited THEN
+			WITH used AS MATERIALIZED (
+				SELECT a.queue, a.source_store, a.destination_store, count(*) AS tasks FROM (
+					SELECT t.queue, t.source_store, t.destination_store FROM ferry.task t
+					WHERE t.state = 'running' AND t.id = ANY (ours) AND t.node = claimer
+					UNION ALL
+					SELECT t.queue, t.source_store, t.destination_store FROM ferry.task t
+					WHERE t.state = 'running' AND (t.state = 'running') IS TRUE AND t.node < claimer
+					UNION ALL
+					SELECT t.queue, t.source_store, t.destination_store FROM ferry.task t
+					WHERE t.state = 'running' AND (t.state = 'running') IS TRUE AND t.node > claimer) a
+				GROUP BY 1, 2, 3),
+			room AS MATERIALIZED (
+				SELECT l.kind, l.name, l.max_transfers - coalesce((SELECT sum(u.tasks) FROM used u
+					WHERE l.kind = 'queue' AND u.queue = l.name
+					OR l.kind = 'store' AND l.name IN (u.source_store, u.destination_store)), 0) AS left
+				FROM ferry.limits l
+				WHERE l.max_transfers IS NOT NULL AND (l.kind = 'store' OR l.name = ANY (queues)))
+			SELECT least(wanted - taken, (SELECT min(r.left) FROM room r WHERE r.left > 0)),
+			       shunned || ARRAY(SELECT r.name FROM room r WHERE r.kind = 'store' AND r.left <= 0),
+			       ARRAY(SELECT u FROM unnest(served) WITH ORDINALITY AS a(u, place)
+			             WHERE NOT EXISTS (SELECT FROM room r WHERE r.kind = 'queue' AND r.name = u AND r.left <= 0)
+			             ORDER BY place)
+			INTO room, closed, served;
 		END IF;
-		RETURN QUERY
-		WITH ready AS MATERIALIZED (
-			SELECT t.id, f.place FROM unnest(found) WITH ORDINALITY AS f(id, place) JOIN ferry.task t ON t.id = f.id
-			WHERE t.state = 'queued' ORDER BY f.place LIMIT room FOR UPDATE OF t SKIP LOCKED),
-		numbered AS MATERIALIZED (SELECT id, slots[taken + row_number() OVER (ORDER BY place)] AS slot FROM ready)
-		UPDATE ferry.task t SET state = 'running', claim = t.claim + 1, node = claimer, worker = n.slot,
-		    started_at = coalesce(t.started_at, now())
-		FROM numbered n WHERE t.id = n.id RETURNING t.*;
-		GET DIAGNOSTICS got = ROW_COUNT;
-		taken := taken + got;
-		EXIT WHEN got = 0 OR (got < room AND cardinality(found) < 2 * room + 8);
+		look := 2 * room + 8;
+		SELECT array_agg(n.task) FILTER (WHERE NOT n.is_place), array_agg(n.task) FILTER (WHERE n.is_place) INTO found, seen
+		FROM ferry.next_tasks(served, CASE WHEN weighted THEN ARRAY(SELECT begun[array_position(queues, u)]
+			FROM unnest(served) WITH ORDINALITY AS a(u, place) ORDER BY place) END, closed, look, starving,
+		    CASE WHEN taken > 0 OR NOT from_start THEN places END) n;
+		before := taken;
+		claimed := '{}';
+		FOR task IN
+			WITH ready AS MATERIALIZED (
+				SELECT t.id, f.place FROM unnest(found) WITH ORDINALITY AS f(queue, pair, rank, run_at, id, place)
+				JOIN ferry.task t ON t.id = f.id
+				WHERE t.state = 'queued' ORDER BY f.place LIMIT room FOR UPDATE OF t SKIP LOCKED),
+			numbered AS MATERIALIZED (SELECT id, slots[taken + row_number() OVER (ORDER BY place)] AS slot FROM ready)
+			UPDATE ferry.task t SET state = 'running', claim = t.claim + 1, node = claimer, worker = n.slot,
+			    started_at = coalesce(t.started_at, now())
+			FROM numbered n WHERE t.id = n.id RETURNING t.*
+		LOOP
+			RETURN NEXT task;
+			taken := taken + 1;
+			ours := ours || task.id;
+			claimed := claimed || (task.queue, task.source_store || '://' || task.destination_store, ~task.priority,
+			    task.run_at, task.id)::ferry.place;
+		END LOOP;
+		places := ferry.new_places(claimed, seen, places);
+		EXIT WHEN taken = before OR (taken - before < room AND cardinality(found) < look);
 		IF taken < wanted AND weighted THEN
-			begun := ARRAY(SELECT b.begun + b.tasks / coalesce(c.weight, 1)::double precision FROM (
-				SELECT u.name, u.begun, u.place, (SELECT count(*) FROM ferry.task t
-					WHERE t.id = ANY (found) AND t.state = 'running' AND t.node = claimer AND t.queue = u.name) AS tasks
-				FROM unnest(queues, begun) WITH ORDINALITY AS u(name, begun, place)) b
-			    LEFT JOIN ferry.queue c ON c.name = b.name ORDER BY b.place);
+			begun := ARRAY(SELECT u.begun + (SELECT count(*) FROM unnest(claimed) k WHERE k.queue = u.name)
+				    / coalesce(c.weight, 1)::double precision
+				FROM unnest(queues, begun) WITH ORDINALITY AS u(name, begun, place)
+				LEFT JOIN ferry.queue c ON c.name = u.name ORDER BY u.place);
 		END IF;
 	END LOOP;
+	PERFORM set_config('ferry.places', places::text, false);
 	-- the others have to make room in the rates that these will use
 	IF taken > 0 AND EXISTS (SELECT FROM ferry.limits l WHERE l.rate IS NOT NULL) THEN
 		PERFORM pg_notify('ferry_limit', '');
@@ -201,11 +320,13 @@ BEGIN
 	END LOOP;
 END $$;
 
-REVOKE ALL ON FUNCTION ferry.claim(bigint, integer[], text[], integer, text[], double precision[], boolean),
-    ferry.starving_tasks(text[], text[], integer), ferry.next_tasks(text[], text[], integer, boolean),
-    ferry.fair_tasks(text[], double precision[], text[], integer, boolean),
+REVOKE ALL ON FUNCTION ferry.claim(bigint, integer[], text[], integer, text[], double precision[], boolean, boolean, bigint[]),
+    ferry.due_tasks(text, text[], integer, boolean, ferry.place[]),
+    ferry.next_tasks(text[], double precision[], text[], integer, boolean, ferry.place[]),
+    ferry.new_places(ferry.place[], ferry.place[], ferry.place[]),
     ferry.pause(text), ferry.resume(text), ferry.reprioritise(bigint, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ferry.claim(bigint, integer[], text[], integer, text[], double precision[], boolean),
-    ferry.starving_tasks(text[], text[], integer), ferry.next_tasks(text[], text[], integer, boolean),
-    ferry.fair_tasks(text[], double precision[], text[], integer, boolean),
+GRANT EXECUTE ON FUNCTION ferry.claim(bigint, integer[], text[], integer, text[], double precision[], boolean, boolean, bigint[]),
+    ferry.due_tasks(text, text[], integer, boolean, ferry.place[]),
+    ferry.next_tasks(text[], double precision[], text[], integer, boolean, ferry.place[]),
+    ferry.new_places(ferry.place[], ferry.place[], ferry.place[]),
     ferry.pause(text), ferry.resume(text), ferry.reprioritise(bigint, integer) TO ferry_daemon;

@@ -27,7 +27,10 @@
 #define REAP_SOON_MS 1000
 
 #define START_OVER_SHARE 10 /* claims from the start take at most this part of the time */
-#define START_OVER_MS 1000  /* between two of them at least, while claims from where the last one ended find enough */
+#define START_OVER_MS 200   /* between two of them at least, while claims from where the last one ended find enough */
+
+#define IN_VAIN_MS 25 /* a claim in the order of all that takes so long and finds too little walks over others' tasks */
+#define BY_LANES_MS 60000
 
 #define CLAIMED \
 	"t.worker, t.id, t.claim, t.attempt, t.crashes, t.ooms, t.max_attempts, t.if_exists, t.expect_size, " \
@@ -35,6 +38,9 @@
 	"CASE WHEN t.metadata IS NOT NULL THEN (SELECT string_agg(key || E'\\x1f' || value || E'\\x1e', '' ORDER BY key) " \
 	"FROM jsonb_each_text(t.metadata)) END, t.queue, " \
 	"~t.priority, t.run_at"
+
+/* For the partition, and for the indexes of what is queued: see schema-004.sql. */
+#define QUEUED "t.state = 'queued' AND (t.state = 'queued') IS TRUE"
 
 /*
  * $1 node, $2 slot numbers (rows beyond them are for no slot yet), $3 queues, $4 how many, $5 to $7 the place to begin behind.
@@ -52,10 +58,10 @@ static const struct db_stmt stmt_claim = {
 	.nparams = 7,
 	.sql = "WITH RECURSIVE level(rank, run_at, id) AS (SELECT $5::integer, $6::timestamptz, $7::bigint UNION ALL "
 	       "SELECT n.rank, '-infinity'::timestamptz, 0::bigint FROM level l CROSS JOIN LATERAL ("
-	       "SELECT ~t.priority AS rank FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority > l.rank "
+	       "SELECT ~t.priority AS rank FROM ferry.task t WHERE " QUEUED " AND ~t.priority > l.rank "
 	       "ORDER BY ~t.priority LIMIT 1) n), "
 	       "ready AS MATERIALIZED (SELECT f.at FROM level l CROSS JOIN LATERAL ("
-	       "SELECT t.ctid AS at FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority = l.rank "
+	       "SELECT t.ctid AS at FROM ferry.task t WHERE " QUEUED " AND ~t.priority = l.rank "
 	       "AND (t.run_at, t.id) > (l.run_at, l.id) AND t.run_at <= now() "
 	       "AND t.queue = ANY (ARRAY(SELECT u FROM unnest($3::text[]) u "
 	       "WHERE NOT EXISTS (SELECT FROM ferry.queue q WHERE q.name = u AND NOT q.enabled))) "
@@ -69,14 +75,16 @@ static const struct db_stmt stmt_claim = {
 static const struct place start = { .rank = "-2147483648", .run_at = "-infinity", .id = "0" };
 
 /*
- * Where something is limited or queues have weights, where $5, stores that have asked to slow down, are to be left alone, or where
- * it is the turn of what starves ($7).  $6 starts of the queues.
+ * Lane by lane (a queue, pair of stores and priority): where something is limited or queues have weights; where $5, stores that
+ * have asked to slow down, are to be left alone; where it is the turn of what starves ($7); and where a queue that is paused, or
+ * not ours, has so much in front of our tasks that a claim in the order of all walks over it for long.  $6 starts of the queues,
+ * $8 whether to look from the start, $9 what this node has.
  */
 static const struct db_stmt stmt_claim_limited = {
 	.name = "claim_limited",
-	.nparams = 7,
+	.nparams = 9,
 	.sql = "SELECT " CLAIMED " FROM ferry.claim($1::bigint, $2::integer[], $3::text[], $4::integer, $5::text[], "
-	       "$6::double precision[], $7::boolean) t",
+	       "$6::double precision[], $7::boolean, $8::boolean, $9::bigint[]) t",
 };
 
 /* How long until the next task that is not due yet: the first of each priority, each found by the index alone. */
@@ -84,11 +92,11 @@ static const struct db_stmt stmt_next_due = {
 	.name = "next_due",
 	.nparams = 0,
 	.sql = "WITH RECURSIVE level(rank) AS ("
-	       "(SELECT ~t.priority FROM ferry.task t WHERE t.state = 'queued' ORDER BY ~t.priority LIMIT 1) UNION ALL "
-	       "SELECT (SELECT ~t.priority FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority > l.rank "
+	       "(SELECT ~t.priority FROM ferry.task t WHERE " QUEUED " ORDER BY ~t.priority LIMIT 1) UNION ALL "
+	       "SELECT (SELECT ~t.priority FROM ferry.task t WHERE " QUEUED " AND ~t.priority > l.rank "
 	       "ORDER BY ~t.priority LIMIT 1) FROM level l WHERE l.rank IS NOT NULL) "
 	       "SELECT ceil(extract(epoch FROM min(d.run_at) - clock_timestamp()) * 1000)::bigint FROM level l "
-	       "CROSS JOIN LATERAL (SELECT t.run_at FROM ferry.task t WHERE t.state = 'queued' AND ~t.priority = l.rank "
+	       "CROSS JOIN LATERAL (SELECT t.run_at FROM ferry.task t WHERE " QUEUED " AND ~t.priority = l.rank "
 	       "AND t.run_at > now() ORDER BY t.run_at LIMIT 1) d",
 };
 
@@ -173,14 +181,16 @@ static void
 plan_next(struct master *m, int rows)
 {
 	struct queue *q = &m->queue;
-	int64_t now = clock_ms(), took = now - q->claim_at;
+	int64_t now = clock_ms(), took = now - q->claim_at, at = now + START_OVER_SHARE * took;
 	bool enough = rows >= q->claim_wish;
 
+	if (!q->claim_by_lanes && !enough && took >= IN_VAIN_MS)
+		q->by_lanes_until = now + BY_LANES_MS;
+	if (enough && q->claim_from_start && at < now + START_OVER_MS)
+		at = now + START_OVER_MS;
 	/* the one after it walks what lies between what came in front and the old place */
-	if (q->claim_from_start || q->claim_after_start)
-		q->start_over_at = now + START_OVER_SHARE * took;
-	if (enough && q->claim_from_start && took * START_OVER_SHARE < START_OVER_MS)
-		q->start_over_at = now + START_OVER_MS;
+	if (q->claim_from_start || (q->claim_after_start && at > q->start_over_at))
+		q->start_over_at = at;
 	q->claim_after_start = q->claim_from_start;
 	q->claim_again_at = 0;
 	if (enough)
@@ -248,11 +258,9 @@ static void
 submit_unlimited(struct master *m, const char *const *common)
 {
 	struct queue *q = &m->queue;
-	bool from_start = q->place.id[0] == '\0' || q->start_over_at <= q->claim_at;
-	const struct place *from = from_start ? &start : &q->place;
+	const struct place *from = q->claim_from_start ? &start : &q->place;
 	const char *params[7] = { common[0], common[1], common[2], common[3], from->rank, from->run_at, from->id };
 
-	q->claim_from_start = from_start;
 	db_submit(m->db, &stmt_claim, params, DB_ONCE, claimed, m);
 }
 
@@ -260,21 +268,27 @@ static void
 submit_limited(struct master *m, const char *const *common)
 {
 	struct queue *q = &m->queue;
-	struct sqlarray stores, starts;
+	struct sqlarray stores, starts, ours, claims;
 	const char *shunned[CONFIG_STORES_MAX];
-	const char *params[7] = { common[0], common[1], common[2], common[3] };
+	const char *params[9] = { common[0], common[1], common[2], common[3] };
 	int i, nshunned = limits_throttled(m, shunned);
 
 	sqlarray_init(&stores);
 	sqlarray_init(&starts);
+	sqlarray_init(&ours);
+	sqlarray_init(&claims);
 	for (i = 0; i < nshunned; i++)
 		sqlarray_add_str(&stores, shunned[i]);
 	fair_list_starts(m, &starts);
+	recover_list(m, &ours, &claims);
 	params[4] = sqlarray_finish(&stores);
 	params[5] = sqlarray_finish(&starts);
 	params[6] = q->claim_starving ? "true" : "false";
-	q->claim_from_start = true;
+	params[7] = q->claim_from_start ? "true" : "false";
+	params[8] = sqlarray_finish(&ours);
 	db_submit(m->db, &stmt_claim_limited, params, DB_ONCE, claimed, m);
+	sqlarray_release(&claims);
+	sqlarray_release(&ours);
 	sqlarray_release(&starts);
 	sqlarray_release(&stores);
 }
@@ -308,7 +322,10 @@ submit_claim(struct master *m, int ahead)
 	q->claiming = true;
 	q->claim_node = q->node;
 	q->claim_wanted = false;
-	if (q->claim_starving || quota_limits_claims(m) || limits_throttled(m, shunned) > 0)
+	q->claim_from_start = q->place.id[0] == '\0' || q->start_over_at <= q->claim_at;
+	q->claim_by_lanes = q->claim_starving || quota_limits_claims(m) || limits_throttled(m, shunned) > 0 ||
+	    q->claim_at < q->by_lanes_until;
+	if (q->claim_by_lanes)
 		submit_limited(m, common);
 	else
 		submit_unlimited(m, common);

@@ -3,7 +3,7 @@
  *
  * Between queues: where one of those that we serve has a weight, claims are divided by weights, in tasks.  Each queue has a start,
  * the share that it has had, in tasks divided by its weight; the database gives out what begins earliest by it (see
- * ferry.fair_tasks() in the schema).  A queue that had nothing to give begins anew where the others are: it saves nothing up.
+ * ferry.next_tasks() in the schema).  A queue that had nothing to give begins anew where the others are: it saves nothing up.
  * Each node does so by itself, so that a fleet's shares are those of its nodes.
  *
  * Within a queue: of FAIR_TURN tasks that are claimed, one is to be the one that has been starving longest (ferry.queue.patience),

@@ -132,6 +132,8 @@ struct queue {
 	bool claim_from_start;
 	bool claim_starving; /* it looks for tasks that starve */
 	bool claim_after_start; /* the one before it was from the start */
+	bool claim_by_lanes;
+	int64_t by_lanes_until; /* all claims until then */
 	int claim_wish; /* rows */
 	struct place place; /* where the last claim ended */
 	int64_t start_over_at; /* no claim from the start before that */
@@ -169,6 +171,7 @@ struct prune {
 	int64_t at;
 	int64_t asked_at;
 	int64_t deleted; /* in this round of batches */
+	char from[64];	 /* where the next batch begins, as the database writes it; empty: at the oldest */
 };
 
 /* A store that asked us to slow down gets no new tasks until then. */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -16,15 +17,18 @@
 #define BATCH 1000
 #define SHARE 10 /* it takes at most this part of the time */
 
-/* $1 milliseconds, $2 how many.  The oldest first, by the index alone. */
+/*
+ * $1 milliseconds, $2 how many, $3 from when on.  The oldest first, by the index alone, from where the last batch ended: what it
+ * has deleted is not walked over again.
+ */
 static const struct db_stmt stmt_prune = {
 	.name = "prune_limits",
-	.nparams = 2,
+	.nparams = 3,
 	.sql = "WITH gone AS (DELETE FROM ferry.task t WHERE t.state IN ('done', 'failed', 'cancelled') AND t.id = ANY (ARRAY("
 	       "SELECT e.id FROM ferry.task e WHERE e.state IN ('done', 'failed', 'cancelled') "
-	       "AND e.finished_at < now() - $1::bigint * interval '1 millisecond' "
+	       "AND e.finished_at >= $3::timestamptz AND e.finished_at < now() - $1::bigint * interval '1 millisecond' "
 	       "AND NOT EXISTS (SELECT FROM ferry.upload u WHERE u.task = e.id) ORDER BY e.finished_at LIMIT $2::integer)) "
-	       "RETURNING t.id) SELECT count(*) FROM gone",
+	       "RETURNING t.finished_at) SELECT count(*), max(finished_at) FROM gone",
 };
 
 static void
@@ -45,11 +49,13 @@ pruned(void *arg, enum db_status status, PGresult *res)
 	p->deleted += n;
 	if (n == BATCH) { /* there will be more */
 		p->at = now + SHARE * (now - p->asked_at);
+		strlcpy(p->from, PQgetvalue(res, 0, 1), sizeof(p->from));
 		return;
 	}
 	if (p->deleted > 0)
 		log_info("%" PRId64 " tasks deleted that ended longer ago than retention says", p->deleted);
 	p->deleted = 0;
+	p->from[0] = '\0';
 }
 
 int64_t
@@ -65,7 +71,7 @@ prune_run(struct master *m)
 {
 	int64_t now = clock_ms(), at = prune_deadline(m);
 	char age[24], count[16];
-	const char *params[] = { age, count };
+	const char *params[] = { age, count, m->prune.from[0] != '\0' ? m->prune.from : "-infinity" };
 
 	if (m->prune.at == 0)
 		m->prune.at = now + FIRST_MS;

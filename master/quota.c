@@ -31,13 +31,18 @@ static const struct db_stmt stmt_state = {
 	       "ON CONFLICT (node, store) DO UPDATE SET max_transfers = excluded.max_transfers, rate = excluded.rate",
 };
 
+/* For the partition, and for the index of what is running: see schema-004.sql. */
+#define RUNNING "state = 'running' AND (state = 'running') IS TRUE"
+
 /* $1 node, $2 our stores, $3 our queues. */
 static const struct db_stmt stmt_ask = {
 	.name = "ask_limits",
 	.nparams = 3,
-	.sql = "SELECT l.kind, l.name, l.max_transfers, l.rate, l.weight, (SELECT count(*) FROM ferry.task t WHERE t.state = 'running' "
-	       "AND t.node <> $1::bigint AND (l.kind = 'queue' AND t.queue = l.name "
-	       "OR l.kind = 'store' AND l.name IN (t.source_store, t.destination_store))) "
+	.sql = "WITH others AS MATERIALIZED (SELECT queue, source_store, destination_store FROM ferry.task "
+	       "WHERE " RUNNING " AND node < $1::bigint UNION ALL SELECT queue, source_store, destination_store FROM ferry.task "
+	       "WHERE " RUNNING " AND node > $1::bigint) "
+	       "SELECT l.kind, l.name, l.max_transfers, l.rate, l.weight, (SELECT count(*) FROM others t "
+	       "WHERE l.kind = 'queue' AND t.queue = l.name OR l.kind = 'store' AND l.name IN (t.source_store, t.destination_store)) "
 	       "FROM ferry.limits l WHERE l.kind = 'store' AND l.name = ANY ($2::text[]) "
 	       "OR l.kind = 'queue' AND l.name = ANY ($3::text[])",
 };

@@ -15,6 +15,9 @@
 #include "master/sqlarray.h"
 #include "master/stock.h"
 
+/* For the partition, and for the index of what is running: see schema-004.sql. */
+#define RUNNING(t) t "state = 'running' AND (" t "state = 'running') IS TRUE"
+
 /*
  * Nodes that have not renewed for a lease are gone, unless it was the database that was away; their tasks, and those of
  * nodes that are not there at all, return to the queue.
@@ -25,7 +28,7 @@ static const struct db_stmt stmt_rescue = {
 	.sql = "WITH lapsed AS MATERIALIZED (DELETE FROM ferry.node WHERE id <> $1::bigint AND renewed_at + lease < now() "
 	       "AND pg_postmaster_start_time() + lease < now() RETURNING id, name, pid), "
 	       "back AS (UPDATE ferry.task t SET state = 'queued', node = NULL, worker = NULL "
-	       "WHERE t.state = 'running' AND (t.node IN (SELECT id FROM lapsed) "
+	       "WHERE " RUNNING("t.") " AND (t.node IN (SELECT id FROM lapsed) "
 	       "OR NOT EXISTS (SELECT FROM ferry.node n WHERE n.id = t.node)) RETURNING t.id, pg_notify('ferry_task', '')) "
 	       "SELECT (SELECT count(*) FROM back), (SELECT string_agg(format('%s (pid %s)', name, pid), ', ') FROM lapsed) "
 	       "WHERE EXISTS (SELECT FROM back) OR EXISTS (SELECT FROM lapsed)",
@@ -36,7 +39,7 @@ static const struct db_stmt stmt_reconcile = {
 	.name = "reconcile",
 	.nparams = 3,
 	.sql = "UPDATE ferry.task t SET state = 'queued', node = NULL, worker = NULL "
-	       "WHERE t.node = $1::bigint AND t.state = 'running' AND NOT EXISTS (SELECT FROM unnest($2::bigint[], $3::bigint[]) "
+	       "WHERE t.node = $1::bigint AND " RUNNING("t.") " AND NOT EXISTS (SELECT FROM unnest($2::bigint[], $3::bigint[]) "
 	       "AS h(id, claim) WHERE h.id = t.id AND h.claim = t.claim) RETURNING t.id, pg_notify('ferry_task', '')",
 };
 
@@ -44,7 +47,7 @@ static const struct db_stmt stmt_leave = {
 	.name = "leave",
 	.nparams = 1,
 	.sql = "WITH back AS (UPDATE ferry.task SET state = 'queued', node = NULL, worker = NULL "
-	       "WHERE node = $1::bigint AND state = 'running' RETURNING id, pg_notify('ferry_task', '')), "
+	       "WHERE node = $1::bigint AND " RUNNING("") " RETURNING id, pg_notify('ferry_task', '')), "
 	       "gone AS (DELETE FROM ferry.node WHERE id = $1::bigint) SELECT count(*) FROM back",
 };
 
@@ -64,30 +67,36 @@ reconciled(void *arg, enum db_status status, PGresult *res)
 		claim_wake(m);
 }
 
-/* What workers have, and what they or dead ones had whose end is not written yet, is not lost. */
+void
+recover_list(const struct master *m, struct sqlarray *ids, struct sqlarray *claims)
+{
+	const struct slot *slot;
+	const struct death *death;
+
+	POOL_FOREACH (slot, m)
+		if (slot->task != NULL) {
+			sqlarray_add_int(ids, slot->task->id);
+			sqlarray_add_int(claims, slot->task->claim);
+		}
+	TAILQ_FOREACH (death, &m->deaths, entry) {
+		sqlarray_add_int(ids, death->task);
+		sqlarray_add_int(claims, death->claim);
+	}
+	results_list(m, ids, claims);
+	stock_list(m, ids, claims, NULL);
+}
+
 static void
 reconcile(struct master *m)
 {
 	struct sqlarray ids, claims;
-	const struct slot *slot;
-	const struct death *death;
 	char node[24];
 	const char *params[3] = { node, NULL, NULL };
 
 	snprintf(node, sizeof(node), "%" PRId64, m->queue.node);
 	sqlarray_init(&ids);
 	sqlarray_init(&claims);
-	POOL_FOREACH (slot, m)
-		if (slot->task != NULL) {
-			sqlarray_add_int(&ids, slot->task->id);
-			sqlarray_add_int(&claims, slot->task->claim);
-		}
-	TAILQ_FOREACH (death, &m->deaths, entry) {
-		sqlarray_add_int(&ids, death->task);
-		sqlarray_add_int(&claims, death->claim);
-	}
-	results_list(m, &ids, &claims);
-	stock_list(m, &ids, &claims, NULL);
+	recover_list(m, &ids, &claims);
 	params[1] = sqlarray_finish(&ids);
 	params[2] = sqlarray_finish(&claims);
 	db_submit(m->db, &stmt_reconcile, params, DB_ONCE, reconciled, m);

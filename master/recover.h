@@ -6,6 +6,10 @@
 #define MASTER_RECOVER_H
 
 #include "master/ferryd.h"
+#include "master/sqlarray.h"
+
+/* What this node has: what workers carry, and what they or dead ones had whose end is not written yet. */
+void recover_list(const struct master *m, struct sqlarray *ids, struct sqlarray *claims);
 
 /* Requeues what the table says we have and no worker has; waits for the answer to a claim that is under way. */
 void recover_reconcile(struct master *m);

@@ -1,45 +1,27 @@
 #!/usr/bin/python3
-"""The queue: how many tasks a second beside other queues, and whether a task costs the same whatever lies beside it.
+"""The queue: how many tasks a second beside other queues.
 
-  queue.py [throughput|end_to_end|flatness]...   (default: all)   --count N   --rows N   --churn SECONDS
+  queue.py [throughput|end_to_end]...   (default: all)   --count N   --runs N
 
 All on one PostgreSQL with its durable settings, every task committed before it counts as done.  "claim and settle" is ferryd with workers
 that carry nothing and say so at once, beside the others with tasks that do nothing; "end to end" carries objects of one byte between
-test servers.  Rates are taken between the tenth and the last tenth of the tasks.  Flatness: CPU seconds of all of PostgreSQL's
-processes for a task, and the 99th percentile of its statements, beside the same with nothing else in the queue.
+test servers.  Rates are taken between the tenth and the last tenth of the tasks.
 """
 
 import argparse
 import contextlib
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-# not this directory: to others "queue" is a module of Python's
-sys.path[0:1] = [os.path.join(HERE, "..", "system"), os.path.join(HERE, "..", "servers")]
-
-from daemon import Ferryd  # noqa: E402
-from rig import BUILD, Database, Postgres, children, free_port, read_proc, wait_until  # noqa: E402
+from cluster import HERE, Bench, fill, left, table
+from rig import BUILD, free_port, wait_until
 
 BUCKET = "bench-1250000000"
 NODE = shutil.which("node")
-
-
-def table(title, head, rows):
-    print(f"\n{title}\n\n| {' | '.join(head)} |\n|{' --- |' * len(head)}")
-    for row in rows:
-        print(f"| {' | '.join(map(str, row))} |", flush=True)
-
-
-def cpu(pid):
-    """Seconds of a process and of its children that have ended."""
-    fields = read_proc(pid, "stat").rpartition(b")")[2].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if fields else 0
 
 
 def rate(left, count, timeout=600):
@@ -57,41 +39,6 @@ def rate(left, count, timeout=600):
     return (n0 - n1) / (t1 - t0)
 
 
-class Bench:
-    def __init__(self, scratch):
-        self.scratch, self.n = scratch, 0
-        self.pg = Postgres(f"{scratch}/pg")
-        with open(f"{self.pg.data}/postgresql.conf", "a") as conf:
-            conf.write("fsync = on\nshared_buffers = 512MB\nmax_wal_size = 8GB\ncheckpoint_timeout = 30min\n")
-        self.pg.restart()
-        Database.make_template(self.pg)
-        with open(f"{self.pg.data}/postmaster.pid") as f:
-            self.postmaster = int(f.readline())
-
-    def cpu(self):
-        return cpu(self.postmaster) + sum(map(cpu, children(self.postmaster)))
-
-    @contextlib.contextmanager
-    def database(self):
-        self.n += 1
-        database = Database(self.pg, f"bench{self.n}")
-        yield database
-        database.drop()
-
-    @contextlib.contextmanager
-    def ferryd(self, database, stores=None, workers=2, **options):
-        daemon = Ferryd(self.scratch, database, stores or {}, workers=workers, **options)
-        daemon.start(ready=False)
-        try:
-            wait_until(lambda: daemon.log("is up"), 20, lambda: daemon.log_text())
-            yield daemon
-        finally:
-            daemon.stop()
-
-    def instant(self, database, workers=4):
-        return self.ferryd(database, workers=workers, worker_program=f"{BUILD}/tests/instant")
-
-
 @contextlib.contextmanager
 def process(command, **options):
     p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options)
@@ -100,17 +47,6 @@ def process(command, **options):
     finally:
         p.kill()
         p.wait()
-
-
-def fill(db, n, source="nothing://b/k", destination="nothing://b/k", **columns):
-    names = "".join(f", {c}" for c in columns)
-    values = "".join(f", {v}" for v in columns.values())
-    db.sql(f"INSERT INTO ferry.task (source, destination{names}) SELECT %s || n, %s || n{values} FROM generate_series(1, %s) n",
-           (source, destination, n))
-
-
-def left(db):
-    return db.one("SELECT count(*) FROM ferry.task_live")
 
 
 def bare(bench, count):
@@ -200,93 +136,19 @@ def end_to_end(bench, options):
           [(name, f"{r:.0f}", f"{r / rates[2]:.1f} ×") for name, r in zip(names, rates)])
 
 
-DURATION = re.compile(r"duration: ([\d.]+) ms  execute (claim|settle_done):")
-
-
-def measured(bench, db, count):
-    """CPU milliseconds of PostgreSQL for a task, tasks a second, p99 of claim and settle in ms, over count tasks."""
-    db.sql("ALTER ROLE ferry_test_daemon SET log_min_duration_statement = 0")
-    log = f"{bench.pg.directory}/postgres.log"
-    before = left(db)
-    with bench.instant(db):
-        wait_until(lambda: left_is(db, before, count // 10), 300, "the first tasks", step=0.01)
-        offset, begin, cpu0, n0 = os.path.getsize(log), time.monotonic(), bench.cpu(), ended(db)
-        wait_until(lambda: ended(db) - n0 >= count, 600, "the tasks", step=0.05)
-        n, spent, taken = ended(db) - n0, bench.cpu() - cpu0, time.monotonic() - begin
-    with open(log, errors="replace") as f:
-        f.seek(offset)
-        found = DURATION.findall(f.read())
-    p99 = {}
-    for what in ("claim", "settle_done"):
-        values = sorted(float(ms) for ms, name in found if name == what)
-        p99[what] = values[int(len(values) * 0.99)] if values else 0.0
-    return spent / n * 1000, n / taken, p99["claim"], p99["settle_done"]
-
-
-def ended(db):
-    """By the sequence of statistics, not by counting rows: what is counted should not cost what is measured."""
-    return db.one("SELECT pg_stat_get_tuples_inserted('ferry.task_ended'::regclass)")
-
-
-def left_is(db, before, n):
-    return ended(db) >= n or left(db) <= before - n
-
-
-def churn(bench, db, seconds):
-    """Full speed for so long, with a backlog that does not end."""
-    with bench.instant(db):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            fill(db, 5000)
-            wait_until(lambda: left(db) < 5000, 60, "the churn", step=0.02)
-
-
-def flatness(bench, options):
-    n = options.count
-    rows = []
-
-    def case(name, prepare=lambda db: None, hold=False):
-        with bench.database() as db:
-            held = None
-            if hold:
-                held = db.connect()
-                held.set_session(isolation_level="REPEATABLE READ", autocommit=False)
-                held.cursor().execute("SELECT count(*) FROM ferry.task")
-            prepare(db)
-            fill(db, 2 * n)
-            db.sql("ANALYZE ferry.task_live")
-            rows.append((name, *measured(bench, db, n)))
-            if held:
-                held.close()
-
-    case("nothing else")
-    case(f"{options.rows} ready", lambda db: fill(db, options.rows))
-    case(f"{options.rows} finished", lambda db: fill(db, options.rows, state="'done'::ferry.state", finished_at="now()"))
-    case(f"{options.rows // 10} scheduled ahead, at a higher priority", lambda db: fill(
-        db, options.rows // 10, run_at="now() + interval '1 day'", priority="5"))
-    case(f"after {options.churn} s of churn", lambda db: churn(bench, db, options.churn))
-    case("the same with xmin held", lambda db: churn(bench, db, options.churn), hold=True)
-    case("nothing else, again")
-    base = rows[0]
-    table(f"{n} tasks", ("beside", "PostgreSQL CPU ms/task", "ratio", "tasks/s", "p99 claim, ms", "p99 settle, ms"),
-          [(name, f"{c:.3f}", f"{c / base[1]:.2f}", f"{r:.0f}", f"{p:.1f}", f"{s:.1f}") for name, c, r, p, s in rows])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=[[], "throughput", "end_to_end", "flatness"])
+    parser.add_argument("what", nargs="*", choices=[[], "throughput", "end_to_end"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--count", type=int, default=40000, help="tasks that are measured")
-    parser.add_argument("--rows", type=int, default=10000000, help="rows that lie beside them")
-    parser.add_argument("--churn", type=int, default=180, help="seconds of churn")
     options = parser.parse_args()
     scratch = tempfile.mkdtemp(prefix="ferryd-queue.")
     os.chmod(scratch, 0o755)
     bench = None
     try:
         bench = Bench(scratch)
-        for what in options.what or ("throughput", "end_to_end", "flatness"):
-            {"throughput": throughput, "end_to_end": end_to_end, "flatness": flatness}[what](bench, options)
+        for what in options.what or ("throughput", "end_to_end"):
+            {"throughput": throughput, "end_to_end": end_to_end}[what](bench, options)
     finally:
         if bench:
             bench.pg.remove()

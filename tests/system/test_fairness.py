@@ -153,7 +153,7 @@ def test_weighted_claim_does_not_pay_for_the_backlog(db):
         taken = []
         for _ in range(15):
             began = time.monotonic()
-            rows = db.sql("SELECT * FROM ferry.claim(1, '{1,2,3,4}', '{a,b}', 4, '{}', '{0,0}', %s)", (starving,))
+            rows = db.sql("SELECT * FROM ferry.claim(1, '{1,2,3,4}', '{a,b}', 4, '{}', '{0,0}', %s, false, '{}')", (starving,))
             taken.append(time.monotonic() - began)
             assert collections.Counter(row["queue"] for row in rows) == {"a": 3, "b": 1}
         assert sorted(taken)[7] < 0.02, f"{sorted(taken)[7] * 1000:.1f} ms"
@@ -208,8 +208,8 @@ def test_reprioritise(ferryd, db, cos, spool, stores):
 
 
 @pytest.mark.parametrize("call", ["ferry.pause('default')", "ferry.resume('default')", "ferry.reprioritise(1, 1)",
-                                  "ferry.fair_tasks('{}', '{}', '{}', 1, false)", "ferry.starving_tasks('{}', '{}', 1)",
-                                  "ferry.claim(1, '{}', '{}', 1, '{}', NULL, false)"])
+                                  "ferry.next_tasks('{}', '{}', '{}', 1, false, '{}')", "ferry.due_tasks('', '{}', 1, false, '{}')",
+                                  "ferry.claim(1, '{}', '{}', 1, '{}', NULL, false, false, '{}')"])
 def test_producers_may_not(db, call):
     with contextlib.closing(db.connect("ferry_test_producer")) as conn, conn.cursor() as cur:
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
