@@ -136,14 +136,13 @@ take_row(struct master *m, const PGresult *res, int row)
 	dispatch_task(m, slot, task);
 }
 
-/* Whoever is idle gets what is in stock. */
-static void
-hand_out(struct master *m)
+void
+claim_hand_out(struct master *m)
 {
 	struct slot *slot;
 	struct task *task;
 
-	if (master_is_ending(m) || results_are_full(m))
+	if (m->queue.link != LINK_READY || master_is_ending(m) || results_are_full(m))
 		return;
 	POOL_FOREACH (slot, m) {
 		if (!pool_is_available(m, slot))
@@ -229,7 +228,7 @@ claimed(void *arg, enum db_status status, PGresult *res)
 	if (q->claim_node != q->node)
 		stock_release(m); /* our lease has lapsed since we asked */
 	unreserve(m);
-	hand_out(m);
+	claim_hand_out(m);
 	q->poll_at = clock_ms() + m->conf->poll_ms;
 	recover_claim_answered(m);
 }
@@ -390,7 +389,7 @@ claim_run(struct master *m)
 		q->claim_again_at = 0;
 		q->claim_wanted = true;
 	}
-	hand_out(m);
+	claim_hand_out(m);
 	if (q->claim_wanted && !q->claiming && q->claim_not_before <= now)
 		claim(m);
 }

@@ -13,6 +13,9 @@
 void claim_run(struct master *m);
 int64_t claim_deadline(const struct master *m);
 
+/* Whoever is idle gets what was claimed ahead. */
+void claim_hand_out(struct master *m);
+
 /* Notifications: there are new tasks; some task was cancelled. */
 void claim_wake(struct master *m);
 void claim_check(struct master *m);

@@ -224,6 +224,7 @@ struct results {
 	bool sending;
 	int n; /* in both */
 	int batch; /* rows that the next statement may have */
+	int64_t submitted_at; /* the last statement */
 	int64_t retry_at; /* after a refusal; 0: none */
 	bool refused; /* the server lacks something, and that was logged */
 	bool over_second; /* the statement under way */

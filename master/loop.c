@@ -234,6 +234,7 @@ loop_run(struct master *m)
 		if (!await(fds, n, clock_until(next_deadline(m)), &blind))
 			continue;
 		serve_workers(m, fds + 3);
+		claim_hand_out(m); /* before anything that takes longer: somebody has nothing to do */
 		if (fds[0].revents & POLLIN)
 			on_signals(m);
 		db_run(m->db);

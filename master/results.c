@@ -11,11 +11,14 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/units.h"
+#include "master/pool.h"
 #include "master/quota.h"
 #include "master/second.h"
 
 #define BATCH 1024 /* rows of one statement */
 #define RETRY_MS 2000
+#define GATHER_MS 5 /* between two statements, while tasks end faster than that */
+#define GATHER_ROWS 128 /* worth a statement at any time */
 
 struct result {
 	TAILQ_ENTRY(result) entry;
@@ -265,6 +268,7 @@ submit(struct master *m)
 	m->results.sending = true;
 	m->results.over_second = second != NULL;
 	m->results.retry_at = 0;
+	m->results.submitted_at = clock_ms();
 	db_submit(second != NULL ? second : m->db, &stmt_done, params, DB_REPEAT, settled, m);
 	second_note_batch(m, n);
 	for (i = 0; i < COLUMNS; i++)
@@ -278,19 +282,36 @@ may_submit(const struct master *m)
 	return !m->results.sending && !TAILQ_EMPTY(&m->results.waiting) && db_is_up(m->db);
 }
 
+/*
+ * When the next statement may go.  One for each result would cost more than what it is about; so results gather for a moment, if others
+ * are to be expected and nobody waits for the room that these leave.
+ */
+static int64_t
+due_at(const struct master *m)
+{
+	bool gathers = m->phase == PHASE_RUNNING && m->results.n < GATHER_ROWS && m->results.batch == BATCH &&
+	    !quota_limits_transfers(m) && pool_count_busy(m) > 0;
+	int64_t at = gathers ? m->results.submitted_at + GATHER_MS : 0;
+
+	return m->results.retry_at > at ? m->results.retry_at : at;
+}
+
 void
 results_run(struct master *m)
 {
-	if (may_submit(m) && m->results.retry_at <= clock_ms())
+	if (may_submit(m) && due_at(m) <= clock_ms())
 		submit(m);
 }
 
 int64_t
 results_deadline(const struct master *m)
 {
+	int64_t at;
+
 	if (!may_submit(m))
 		return 0;
-	return m->results.retry_at != 0 ? m->results.retry_at : clock_ms(); /* answered since the last turn */
+	at = due_at(m);
+	return at != 0 ? at : clock_ms(); /* answered since the last turn */
 }
 
 void
