@@ -41,16 +41,17 @@ def variants(sink, md5_sink, tls):
 
 
 def ferryd(bench, turns, name, sink, how, url, size):
+    """Its second object: what runs as a daemon has connections, and memory, from the one before."""
     how, notes = dict(how), []
     to = how.pop("to", sink)
 
-    def run():
-        with bench.ferryd(to, **how) as daemon:
-            cost, row = bench.carry(daemon, url, size)
-            notes.append(f"verified by {row['verified_by']}")
-            return cost
-    cost = sink.held_to_account(size, run)
-    turns.add(name, cost, *notes)
+    def second(daemon):
+        cost, row = bench.carry(daemon, url, size)
+        notes.append(f"verified by {row['verified_by']}")
+        return cost
+    with bench.ferryd(to, **how) as daemon:
+        bench.carry(daemon, url, size)
+        turns.add(name, sink.held_to_account(size, lambda: second(daemon)), *notes)
 
 
 def clients(bench, turns, size, shm, source, sink, md5_sink, tls, sink_80):
