@@ -39,13 +39,13 @@ class Kind:
             fill(db, min(n - done, 1000000), **{"queue": self.spread, **columns})
 
 
-HUNDRED = [f"q{n}" for n in range(100)]
+MANY = 32  # as many as a node may serve
 KINDS = {
     "plain": Kind(["default"], "'default'"),
     "weights": Kind(["a", "b"], "CASE n %% 2 WHEN 0 THEN 'a' ELSE 'b' END",
                     "INSERT INTO ferry.queue (name, weight) VALUES ('a', 3), ('b', 1)"),
-    "queues": Kind(HUNDRED, "'q' || n %% 100",
-                   "INSERT INTO ferry.queue (name, weight) SELECT 'q' || n, 1 + n % 3 FROM generate_series(0, 99) n"),
+    "queues": Kind([f"q{n}" for n in range(MANY)], f"'q' || n %% {MANY}",
+                   f"INSERT INTO ferry.queue (name, weight) SELECT 'q' || n, 1 + n % 3 FROM generate_series(0, {MANY - 1}) n"),
     # a limit that does not bind, and a queue that is full
     "limits": Kind(["default", "full"], "'default'", """
         UPDATE ferry.queue SET max_transfers = 1000 WHERE name = 'default';
