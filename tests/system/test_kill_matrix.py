@@ -124,18 +124,21 @@ class Matrix:
         """A transfer for each point, with the action there.  All are tried; what went wrong is told together."""
         wrong, met = [], 0
         for point in points:
-            self.ready()
-            self.trip.reset()
-            if first:
-                self.trip.arm(first, self.kill_worker)
-            self.trip.arm(point, action)
-            try:
-                self.transfer(kind, size, killed, **columns)
-            except AssertionError as e:
-                wrong.append(f"{point}: {str(e).splitlines()[0][:600]}")
-            met += point in self.trip.fired
+            for _ in range(3):  # parts in flight do not always come in the same order, and after a death not always the same are left
+                self.ready()
+                self.trip.reset()
+                if first:
+                    self.trip.arm(first, self.kill_worker)
+                self.trip.arm(point, action)
+                try:
+                    self.transfer(kind, size, killed, **columns)
+                except AssertionError as e:
+                    wrong.append(f"{point}: {str(e).splitlines()[0][:600]}")
+                    break
+                if point in self.trip.fired:
+                    met += 1
+                    break
         assert not wrong, "\n".join([f"{len(wrong)} of {len(points)} points:", *wrong])
-        # two parts in flight do not always come in the same order
         assert met >= len(points) - 1 - len(points) // 5, f"only {met} of {len(points)} points were met"
 
     def ready(self):
