@@ -87,8 +87,7 @@ def test_a_store_that_says_slow_down_gets_fewer(ferryd, db, far):
     carry(daemon, db, 80 * MIB, "first")
     first = server.stats()["puts_refused"]
     assert first > 0, "it was never asked for too much: the test shows nothing"
-    seconds, used = carry(daemon, db, 80 * MIB, "second")
+    _, used = carry(daemon, db, 80 * MIB, "second")
     refused = server.stats()["puts_refused"] - first
     assert refused <= 2 and used <= 4, f"{refused} more were refused, {used} in flight"
-    assert seconds < 80 * MIB / CONNECTION / 1.5, "the second was carried by fewer streams than the store takes"
     assert db.one("SELECT max(attempt) FROM ferry.task") == 0, "a part that is told to slow down costs no attempt"
