@@ -156,6 +156,7 @@ db_finish(struct db *db, struct db_entry *e, enum db_status status, PGresult *re
 	const char *state;
 
 	db->pending--;
+	db->news = true;
 	if (e->cb != NULL) {
 		e->cb(e->arg, status, res);
 	} else if (status == DB_ERROR) {
@@ -238,6 +239,7 @@ db_connected(struct db *db)
 		log_info(
 		    "database back after %.1f s", (double)(db->up_since - db->away_since) / 1000);
 	db->away = false;
+	db->news = true;
 	if (db->events.up == NULL)
 		return;
 	db->in_up = true;
@@ -268,14 +270,15 @@ run_up(struct db *db)
 	return false;
 }
 
-void
+bool
 db_run(struct db *db)
 {
 	bool changed = true;
 
 	if (db->running)
-		return;
+		return false;
 	db->running = true;
+	db->news = false;
 	while (changed) {
 		switch (db->state) {
 		case DB_AWAY:
@@ -293,4 +296,5 @@ db_run(struct db *db)
 		}
 	}
 	db->running = false;
+	return db->news;
 }

@@ -82,8 +82,11 @@ int db_fd(const struct db *db);
 short db_poll_events(const struct db *db);
 int64_t db_deadline(const struct db *db);
 
-/* Does what can be done without waiting: connect, send, receive, call back.  Call after poll() and whenever the deadline passed. */
-void db_run(struct db *db);
+/*
+ * Does what can be done without waiting: connect, send, receive, call back.  Call after poll() and whenever the deadline passed.
+ * Returns whether anything was called back: what follows from that is to be done before the next poll().
+ */
+bool db_run(struct db *db);
 
 /*
  * Queues a statement with text parameters (NULL is SQL NULL); they are copied.  cb may be NULL (errors are then logged by

@@ -190,6 +190,7 @@ db_away(struct db *db, const char *why)
 	}
 	db->away = true;
 	db->said_still = false;
+	db->news = true;
 	db->away_since = clock_ms();
 	strlcpy(db->away_why, why, sizeof(db->away_why));
 	if (!db->events.quiet)

@@ -51,6 +51,7 @@ struct db {
 	struct db_events events;
 	bool running; /* inside db_run() */
 	bool in_up;   /* inside events.up() */
+	bool news;    /* somebody was called since db_run() began */
 	bool renew;
 	int64_t up_since;
 

@@ -173,6 +173,7 @@ db_receive(struct db *db)
 	if (!take_results(db))
 		return false;
 	while ((note = PQnotifies(db->conn)) != NULL) {
+		db->news = true;
 		if (db->events.notify != NULL)
 			db->events.notify(db->events.arg, note->relname, note->extra);
 		PQfreemem(note);

@@ -243,7 +243,7 @@ struct master {
 	uint64_t conf_generation; /* rises when workers have to be replaced */
 	bool foreground;
 	enum phase phase;
-	int64_t phase_deadline;
+	int64_t phase_deadline, grace_ends;
 	int exit_code;
 
 	int signal_fd;

@@ -17,7 +17,7 @@
 #include "master/recover.h"
 #include "master/results.h"
 
-#define LEAVE_MS 1000 /* for the last statements */
+#define LEAVE_MS 1000 /* for the last statements, where grace leaves them less or the database is away */
 
 void
 life_started(struct master *m)
@@ -68,12 +68,11 @@ life_stop(struct master *m)
 		if (m->phase == PHASE_STOPPING)
 			log_warn("stopping at once");
 		kill_all(m);
-		if (m->phase == PHASE_LEAVING)
-			m->phase_deadline = clock_earlier(m->phase_deadline, clock_ms() + LEAVE_MS);
+		m->grace_ends = clock_ms();
 		return;
 	}
 	m->phase = PHASE_STOPPING;
-	m->phase_deadline = clock_ms() + m->conf->worker.grace_ms;
+	m->grace_ends = m->phase_deadline = clock_ms() + m->conf->worker.grace_ms;
 	notify_stopping();
 	log_info("stopping: %d workers have %d s to hand back", pool_count_live(m), (int)(m->conf->worker.grace_ms / 1000));
 	POOL_FOREACH (slot, m)
@@ -108,35 +107,54 @@ is_late(const struct master *m)
 }
 
 /*
- * Deaths and results are settled by statements before the last one, which would give back what is not.  They wait for the
- * database no longer than LEAVE_MS; results as long as the grace lasts, since with them goes what has been carried.
+ * The last statement is worth as much time as the grace has left, if the database is there; what has been carried is worth it in any
+ * case.  The deadline is only when that is looked at again.
  */
+static bool
+is_too_late(struct master *m)
+{
+	if (!is_late(m))
+		return false;
+	m->phase_deadline = clock_ms() + LEAVE_MS;
+	return m->grace_ends <= clock_ms() || (results_count(m) == 0 && !db_is_up(m->db));
+}
+
+static void
+give_up(struct master *m)
+{
+	const char *why = db_is_up(m->db) ? "has not answered in time" : "is away";
+
+	if (results_count(m) > 0)
+		log_warn("%d tasks are done whose rows could not be settled", results_count(m));
+	log_warn("the database %s: what this node still has returns to the queue with its lease", why);
+	m->phase = PHASE_GONE;
+}
+
+/* Deaths and results are settled by statements before the last one, which would give back what is not. */
 static void
 leave(struct master *m)
 {
-	if (m->queue.node == 0 && TAILQ_EMPTY(&m->deaths) && results_count(m) == 0)
+	bool settled = results_count(m) == 0;
+
+	if (m->queue.left || (m->queue.node == 0 && TAILQ_EMPTY(&m->deaths) && settled)) {
 		m->phase = PHASE_GONE;
-	else if (!m->queue.leaving && results_count(m) == 0)
-		m->queue.leaving = recover_leave(m);
-	if (m->queue.left)
-		m->phase = PHASE_GONE;
-	if (m->phase == PHASE_LEAVING && is_late(m)) {
-		if (results_count(m) > 0)
-			log_warn("%d tasks are done whose rows could not be settled", results_count(m));
-		log_warn("the database is away: what this node still has returns to the queue with its lease");
-		m->phase = PHASE_GONE;
+		return;
 	}
+	if (!m->queue.leaving && settled && recover_leave(m)) {
+		m->queue.leaving = true;
+		m->phase_deadline = clock_ms() + LEAVE_MS;
+	}
+	if (is_too_late(m))
+		give_up(m);
 }
 
 static void
 begin_to_leave(struct master *m)
 {
-	int64_t grace_ends = m->phase == PHASE_STOPPING ? m->phase_deadline : clock_ms() + m->conf->worker.grace_ms;
-
+	if (m->phase == PHASE_DRAINING)
+		m->grace_ends = clock_ms() + m->conf->worker.grace_ms;
 	m->phase = PHASE_LEAVING;
 	m->phase_deadline = clock_ms() + LEAVE_MS;
-	if (results_count(m) > 0 && m->phase_deadline < grace_ends)
-		m->phase_deadline = grace_ends;
 }
 
 void

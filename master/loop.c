@@ -221,17 +221,18 @@ void
 loop_run(struct master *m)
 {
 	struct pollfd fds[FDS_MAX];
-	bool blind = false;
+	bool blind = false, news;
 	nfds_t n;
 
 	for (;;) {
 		run_modules(m);
-		db_run(m->db);
-		second_receive(m);
+		news = db_run(m->db);
+		news |= second_receive(m);
 		if (m->phase == PHASE_GONE)
 			return;
 		n = fill(m, fds);
-		if (!await(fds, n, clock_until(next_deadline(m)), &blind))
+		/* an answer that came in this moment has its consequences before anybody sleeps */
+		if (!await(fds, n, news ? 0 : clock_until(next_deadline(m)), &blind))
 			continue;
 		serve_workers(m, fds + 3);
 		claim_hand_out(m); /* before anything that takes longer: somebody has nothing to do */

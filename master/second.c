@@ -70,11 +70,10 @@ second_poll_events(const struct master *m)
 	return m->second.db != NULL ? db_poll_events(m->second.db) : 0;
 }
 
-void
+bool
 second_receive(struct master *m)
 {
-	if (m->second.db != NULL)
-		db_run(m->second.db);
+	return m->second.db != NULL && db_run(m->second.db);
 }
 
 void

@@ -17,7 +17,7 @@ struct db *second_db(const struct master *m);
 /* For the loop. */
 int second_fd(const struct master *m);
 short second_poll_events(const struct master *m);
-void second_receive(struct master *m);
+bool second_receive(struct master *m);
 void second_run(struct master *m);
 int64_t second_deadline(const struct master *m);
 

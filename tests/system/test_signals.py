@@ -1,5 +1,6 @@
 """What operators send: HUP, USR1, TTIN, TTOU, QUIT, TERM twice."""
 
+import contextlib
 import os
 import re
 import signal
@@ -190,6 +191,28 @@ def test_worker_that_does_not_hand_back_is_killed_after_grace(ferryd, db, cos, s
     assert not running(pid)
     row = db.task(task)
     assert row["state"] == "queued" and row["crashes"] == 0
+
+
+def test_last_statement_may_take_as_long_as_the_grace(ferryd, db, cos, spool):
+    daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=1)
+    with contextlib.closing(db.connect()) as other:
+        other.autocommit = False
+        other.cursor().execute("LOCK TABLE ferry.node IN ACCESS EXCLUSIVE MODE")
+        daemon.send(signal.SIGTERM)
+        wait_until(lambda: daemon.workers() == [], 5, "the workers to end")
+        holds(daemon.alive, 2, "the master waits for its last statement")
+    assert daemon.wait(5) == 0
+    assert db.sql("SELECT * FROM ferry.node") == [] and not daemon.log("with its lease")
+
+
+def test_last_statement_that_takes_longer_is_named(ferryd, db, cos, spool):
+    daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=1, grace="2s")
+    with contextlib.closing(db.connect()) as other:
+        other.autocommit = False
+        other.cursor().execute("LOCK TABLE ferry.node IN ACCESS EXCLUSIVE MODE")
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait(8) == 0
+    assert len(daemon.log("the database has not answered in time: what this node still has returns to the queue with its lease")) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

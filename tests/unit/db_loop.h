@@ -47,8 +47,12 @@ blocked_ms(void)
 	return clock_ms() - (int64_t)((run + wait) / 1000000);
 }
 
+static int told;	 /* how often this test was called back */
+static bool said_wrong; /* db_run() said otherwise */
+
 static void __attribute__((unused)) note(struct seen *seen, const char *word)
 {
+	told++;
 	strlcat(seen->order, seen->order[0] != '\0' ? " " : "", sizeof(seen->order));
 	strlcat(seen->order, word, sizeof(seen->order));
 }
@@ -89,6 +93,7 @@ static void __attribute__((unused)) on_notify(void *arg, const char *channel, co
 {
 	struct seen *seen = arg;
 
+	told++;
 	if (strcmp(channel, "db_test") == 0 && strcmp(payload, "hey") == 0)
 		seen->notes++;
 }
@@ -108,10 +113,11 @@ static void __attribute__((unused)) turn(struct db *db, int ms)
 	struct pollfd p = {.fd = db_fd(db), .events = db_poll_events(db)};
 	int until = clock_until(db_deadline(db));
 	int64_t before;
+	int told_before = told;
 
 	poll(&p, 1, until == -1 || until > ms ? ms : until);
 	before = blocked_ms();
-	db_run(db);
+	said_wrong |= db_run(db) != (told > told_before);
 	if (blocked_ms() - before > blocked_max)
 		blocked_max = blocked_ms() - before;
 }
@@ -209,6 +215,7 @@ end(void)
 {
 	ok(blocked_max <= BLOCK_MAX, "db_run() never waited longer than %d ms (%d)", BLOCK_MAX,
 	    (int)blocked_max);
+	ok(told > 0 && !said_wrong, "db_run() returned whether it had called back");
 	unlink(logfile);
 	return done_testing();
 }
