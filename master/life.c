@@ -108,14 +108,11 @@ is_late(const struct master *m)
 
 /*
  * The last statement is worth as much time as the grace has left, if the database is there; what has been carried is worth it in any
- * case.  The deadline is only when that is looked at again.
+ * case.
  */
 static bool
-is_too_late(struct master *m)
+is_in_vain(const struct master *m)
 {
-	if (!is_late(m))
-		return false;
-	m->phase_deadline = clock_ms() + LEAVE_MS;
 	return m->grace_ends <= clock_ms() || (results_count(m) == 0 && !db_is_up(m->db));
 }
 
@@ -144,8 +141,12 @@ leave(struct master *m)
 		m->queue.leaving = true;
 		m->phase_deadline = clock_ms() + LEAVE_MS;
 	}
-	if (is_too_late(m))
+	if (!is_late(m))
+		return;
+	if (is_in_vain(m))
 		give_up(m);
+	else
+		m->phase_deadline = clock_ms() + LEAVE_MS;
 }
 
 static void

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -165,3 +166,20 @@ def test_stopped_in_the_midst_of_the_load(instant, db):
     assert len(said_done(daemon)) == len(set(said_done(daemon))) == states["done"]
     assert db.sql("SELECT * FROM ferry.node") == [], daemon.log_text()[-1500:]
     wait_until(lambda: db.sessions() == [], 20, "the sessions to end")
+
+
+def test_answer_that_comes_before_poll_is_asked_has_its_consequences_at_once(instant, db):
+    """Not when the clock wakes the loop a second later.  The last statement's answer is the end, so stops show it."""
+    daemon, took = instant(), []
+    daemon.environment = {"LD_PRELOAD": os.path.abspath(f"{BUILD}/tests/late.so")}
+    for _ in range(8):
+        daemon.start(ready=False)
+        before = len(said_done(daemon))
+        fill(db)
+        wait_until(lambda: len(said_done(daemon)) > before, 20, "the load")
+        daemon.send(signal.SIGTERM)
+        began = time.monotonic()
+        assert daemon.wait(30) == 0
+        took.append(time.monotonic() - began)
+        db.sql("DELETE FROM ferry.task")
+    assert sorted(took)[4] < 0.9, took
