@@ -187,6 +187,8 @@ def test_cancel_of_a_running_task_of_a_paused_weighted_queue(ferryd, db, cos, sp
     daemon = ferryd(stores, workers=1)
     task = db.put(spool.put("object", 40 * MIB), f"cos://{BUCKET}/object")
     daemon.worker_of(task)
+    # an upload whose beginning has no answer yet is the reaper's, later
+    wait_until(lambda: db.sql("SELECT task FROM ferry.upload WHERE initiated"), 5, "the upload")
     db.sql("SELECT ferry.pause('default')")
     assert db.one("SELECT ferry.cancel(%s)", (task,)) is True
     began = time.monotonic()
