@@ -1,7 +1,7 @@
 /*
  * Loaded into a worker by preload_exec: once HOG_AFTER bytes have been received over sockets and the file HOG_TRIGGER could be removed
  * (so once for each file), it allocates without end, as a leak would.  Under a memory cgroup the kernel ends that; under a
- * limit of the data segment nothing is left for the worker's own next allocation.  It does so each time, too, that it sends a request
+ * limit of the data segment nothing is left for the worker's own next allocation, nor is what it frees from then on.  It does so each time, too, that it sends a request
  * with HOG_MARK in it, and ends by a fault of memory for one with CRASH_MARK.  A file is on disk after SYNC_MS.
  */
 #include <sys/types.h>
@@ -30,12 +30,14 @@ static void
 hog_count(ssize_t bytes)
 {
 	static long long received;
+	static int leaks;
 	const char *after = getenv("HOG_AFTER"), *trigger = getenv("HOG_TRIGGER");
 
 	if (bytes <= 0 || after == NULL || trigger == NULL)
 		return;
 	received += bytes;
-	if (received >= strtoll(after, NULL, 10) && unlink(trigger) == 0)
+	leaks = leaks || (received >= strtoll(after, NULL, 10) && unlink(trigger) == 0);
+	if (leaks)
 		hog_everything();
 }
 
