@@ -136,13 +136,32 @@ take_row(struct master *m, const PGresult *res, int row)
 	dispatch_task(m, slot, task);
 }
 
+/* Ahead of tasks: while they keep coming, no worker is idle for any other reason than that it was given none. */
+static void
+reap_if_due(struct master *m)
+{
+	struct slot *slot;
+
+	if (m->queue.reap_at == 0 || m->queue.reap_at > clock_ms())
+		return;
+	POOL_FOREACH (slot, m)
+		if (pool_is_available(m, slot)) {
+			dispatch_reap(slot);
+			m->queue.reap_at = clock_ms() + m->conf->reap_interval_ms;
+			return;
+		}
+}
+
 void
 claim_hand_out(struct master *m)
 {
 	struct slot *slot;
 	struct task *task;
 
-	if (m->queue.link != LINK_READY || master_is_ending(m) || results_are_full(m))
+	if (m->queue.link != LINK_READY || master_is_ending(m))
+		return;
+	reap_if_due(m);
+	if (results_are_full(m))
 		return;
 	POOL_FOREACH (slot, m) {
 		if (!pool_is_available(m, slot))
@@ -348,19 +367,6 @@ claim(struct master *m)
 	/* the next one to become idle asks */
 }
 
-static void
-reap(struct master *m)
-{
-	struct slot *slot;
-
-	POOL_FOREACH (slot, m)
-		if (pool_is_available(m, slot)) {
-			dispatch_reap(slot);
-			m->queue.reap_at = clock_ms() + m->conf->reap_interval_ms;
-			return;
-		}
-}
-
 void
 claim_run(struct master *m)
 {
@@ -376,8 +382,6 @@ claim_run(struct master *m)
 		q->reap_at = now + REAP_FIRST_MS;
 	/* a new configuration may want it sooner */
 	q->reap_at = clock_earlier(q->reap_at, now + m->conf->reap_interval_ms);
-	if (q->reap_at <= now)
-		reap(m);
 	if ((q->poll_at != 0 && q->poll_at <= now) || (q->due_at != 0 && q->due_at <= now)) {
 		q->poll_at = now + m->conf->poll_ms;
 		q->due_at = 0;

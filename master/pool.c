@@ -55,11 +55,19 @@ pool_is_live(const struct slot *slot)
 	return slot->pid != 0;
 }
 
+/* As many tasks, or as long, as it may. */
+static bool
+has_served(const struct slot *slot)
+{
+	return (slot->max_tasks > 0 && slot->ntasks >= slot->max_tasks) ||
+	       (slot->expires_at != 0 && slot->expires_at <= clock_ms());
+}
+
 bool
 pool_is_available(const struct master *m, const struct slot *slot)
 {
 	return slot->state == SLOT_IDLE && !slot->reserved && !slot->retiring && !slot->killed && slot->channel != -1 &&
-	       slot->conf_generation == m->conf_generation;
+	       slot->conf_generation == m->conf_generation && !has_served(slot);
 }
 
 int
@@ -238,8 +246,7 @@ is_outworn(const struct master *m, const struct slot *slot)
 		return false;
 	if (slot->conf_generation != m->conf_generation)
 		return true;
-	return slot->state == SLOT_IDLE && ((slot->max_tasks > 0 && slot->ntasks >= slot->max_tasks) ||
-					    (slot->expires_at != 0 && slot->expires_at <= clock_ms()));
+	return slot->state == SLOT_IDLE && has_served(slot);
 }
 
 static void

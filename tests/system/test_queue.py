@@ -193,3 +193,41 @@ def test_lapsed_node_is_rescued_by_another(ferryd, db, cos, spool, stores):
     db.done(db.put(spool.put("small", 10), target("small")))
     wait_until(lambda: db.one("SELECT count(*) FROM ferry.node") == 2, 10, "the first node to be back")
     assert running(first.pid)
+
+
+@pytest.fixture
+def steady_load(db, spool):
+    """steady_load(): tasks that are over at once, more than could end while a test looks."""
+    spool.put("tiny", 10)
+
+    def start(n=30000):
+        db.sql("INSERT INTO ferry.task (source, destination) SELECT 'spool://tiny', 'spool://out/' || n %% 50 "
+               "FROM generate_series(1, %s) n", (n,))
+    yield start
+    db.sql("UPDATE ferry.task SET state = 'cancelled', finished_at = now() WHERE state = 'queued'")
+
+
+def queued(db):
+    return db.one("SELECT count(*) FROM ferry.task WHERE state = 'queued'")
+
+
+@pytest.mark.parametrize("bound", [{"max_tasks": 20}, {"max_age": "1s"}], ids=lambda b: next(iter(b)))
+def test_workers_serve_no_longer_than_they_may(ferryd, db, spool, steady_load, bound):
+    """There is a next task for each worker all the time."""
+    daemon = ferryd({"spool": spool.store()}, workers=2, worker=bound)
+    steady_load()
+    daemon.wait_log("retired", 15, count=4)
+    assert queued(db) > 0, "the load was over before"
+    if "max_tasks" in bound:
+        done = db.one("SELECT count(*) FROM ferry.task WHERE state = 'done'")
+        assert done <= 20 * (len(daemon.log("retired")) + 2 + 2)
+
+
+def test_look_for_abandoned_uploads_comes_to_its_turn(ferryd, db, spool, steady_load):
+    daemon = ferryd({"spool": spool.store()}, workers=1, reap_interval="1s")
+    steady_load()
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state = 'done'") > 500, 20, "tasks to end")
+    db.sql("INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size) "
+           "VALUES (1000000, 'left', 'elsewhere://bucket/key', 1, 1, '', 5242880)")
+    daemon.wait_log("could not be aborted: there is no store", 10)
+    assert queued(db) > 0, "the load was over before"
