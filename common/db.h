@@ -114,7 +114,7 @@ char *db_error_message(const PGresult *res, char *buf, size_t size);
  * db_schema_verdict() takes what the callback got; it returns NULL if the version fits (or nothing is known: DB_LOST), else
  * a sentence that says what to run, in buf.
  */
-#define DB_SCHEMA_VERSION 6
+#define DB_SCHEMA_VERSION 7
 extern const struct db_stmt db_stmt_schema_version;
 const char *db_schema_verdict(enum db_status status, const PGresult *res, char *buf, size_t size);
 

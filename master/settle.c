@@ -23,7 +23,8 @@
 static const struct db_stmt stmt_settle = {
 	.name = "settle_death",
 	.nparams = 8,
-	.sql = "WITH upload AS (SELECT upload_id FROM ferry.upload WHERE task = $1::bigint AND NOT abandoned), "
+	.sql = "WITH upload AS (SELECT upload_id FROM ferry.upload WHERE task = $1::bigint AND NOT abandoned "
+	       "AND NOT spoiled), "
 	       "part AS (SELECT p.number, p.size FROM ferry.part p, upload u WHERE p.task = $1::bigint AND p.upload_id = u.upload_id), "
 	       "resume AS (SELECT (SELECT coalesce(sum(size), 0) FROM part)::bigint AS bytes, "
 	       "(SELECT min(n) FROM (SELECT 1 AS n UNION ALL SELECT number + 1 FROM part) c WHERE n NOT IN (SELECT number FROM part)) "

@@ -16,8 +16,8 @@
 #include "worker/query.h"
 
 static const struct db_stmt stmt_load = { "upload_load",
-	"SELECT upload_id, destination = $2, source_size, source_etag, part_size, completing, coalesce(host, $3) = $3, initiated "
-	"FROM ferry.upload WHERE task = $1 AND NOT abandoned", 3 };
+	"SELECT upload_id, destination = $2, source_size, source_etag, part_size, completing, coalesce(host, $3) = $3, initiated, "
+	"spoiled FROM ferry.upload WHERE task = $1 AND (NOT abandoned OR spoiled)", 3 };
 
 static const struct db_stmt stmt_load_parts = { "part_load",
 	"SELECT number, size, crc64, etag FROM ferry.part WHERE task = $1 AND upload_id = $2 ORDER BY number", 2 };
@@ -64,6 +64,13 @@ static const struct db_stmt stmt_forget_cancelled = { "upload_forget_cancelled",
 	"DELETE FROM ferry.upload u USING ferry.task t WHERE t.id = $1 AND t.claim = $2 AND t.state = 'cancelled' "
 	"AND u.task = t.id AND u.upload_id = $3", 3 };
 
+static const struct db_stmt stmt_spoil = { "upload_spoil",
+	"INSERT INTO ferry.upload (task, claim, upload_id, destination, source_size, source_etag, part_size, initiated, spoiled) "
+	"VALUES ($1, $2, $3, $4, $5, '', 0, true, true) ON CONFLICT (task, upload_id) DO NOTHING", 5 };
+
+static const struct db_stmt stmt_unspoil = { "upload_unspoil",
+	"DELETE FROM ferry.upload WHERE task = $1 AND upload_id = $2 AND spoiled", 2 };
+
 static const struct db_stmt stmt_ask = { "task_owner",
 	"SELECT state, claim = $2 FROM ferry.task WHERE id = $1", 2 };
 
@@ -76,22 +83,34 @@ query_task(struct query *q, const struct db_stmt *stmt, const struct transfer *t
 }
 
 static void
+take_upload(struct checkpoint *c, const PGresult *res, int row)
+{
+	/* one that does not fit is none of ours, and is not taken up */
+	c->found = strlcpy(c->upload_id, PQgetvalue(res, row, 0), sizeof(c->upload_id)) < sizeof(c->upload_id);
+	c->same_destination = PQgetvalue(res, row, 1)[0] == 't';
+	c->source_size = strtoll(PQgetvalue(res, row, 2), NULL, 10);
+	strlcpy(c->source_etag, PQgetvalue(res, row, 3), sizeof(c->source_etag));
+	c->part_size = strtoll(PQgetvalue(res, row, 4), NULL, 10);
+	c->completing = PQgetvalue(res, row, 5)[0] == 't';
+	c->same_host = PQgetvalue(res, row, 6)[0] == 't';
+	c->initiated = PQgetvalue(res, row, 7)[0] == 't';
+}
+
+static void
 take_load(void *arg, const PGresult *res)
 {
 	struct checkpoint *c = arg;
+	int row;
 
 	memset(c, 0, sizeof(*c));
-	if (PQntuples(res) == 0)
-		return;
-	/* one that does not fit is none of ours, and is not taken up */
-	c->found = strlcpy(c->upload_id, PQgetvalue(res, 0, 0), sizeof(c->upload_id)) < sizeof(c->upload_id);
-	c->same_destination = PQgetvalue(res, 0, 1)[0] == 't';
-	c->source_size = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
-	strlcpy(c->source_etag, PQgetvalue(res, 0, 3), sizeof(c->source_etag));
-	c->part_size = strtoll(PQgetvalue(res, 0, 4), NULL, 10);
-	c->completing = PQgetvalue(res, 0, 5)[0] == 't';
-	c->same_host = PQgetvalue(res, 0, 6)[0] == 't';
-	c->initiated = PQgetvalue(res, 0, 7)[0] == 't';
+	for (row = 0; row < PQntuples(res); row++) {
+		if (PQgetvalue(res, row, 8)[0] != 't') {
+			take_upload(c, res, row);
+		} else if (PQgetvalue(res, row, 1)[0] == 't' || c->spoiled[0] == '\0') {
+			strlcpy(c->spoiled, PQgetvalue(res, row, 0), sizeof(c->spoiled));
+			c->spoiled_here = PQgetvalue(res, row, 1)[0] == 't';
+		}
+	}
 }
 
 int
@@ -303,6 +322,31 @@ checkpoint_forget_cancelled(struct transfer *t, const char *upload_id)
 
 	query_task(&q, &stmt_forget_cancelled, t);
 	query_str(&q, upload_id);
+	query_insist(t->w, &q, NULL, NULL, &f);
+}
+
+void
+checkpoint_spoil(struct transfer *t, const char *etag)
+{
+	struct failure f;
+	struct query q;
+
+	query_task(&q, &stmt_spoil, t);
+	query_str(&q, etag);
+	query_str(&q, t->task->destination);
+	query_int(&q, t->size);
+	query_insist(t->w, &q, NULL, NULL, &f);
+}
+
+void
+checkpoint_unspoil(struct transfer *t, const char *etag)
+{
+	struct failure f;
+	struct query q;
+
+	query_init(&q, &stmt_unspoil);
+	query_int(&q, t->task->id);
+	query_str(&q, etag);
 	query_insist(t->w, &q, NULL, NULL, &f);
 }
 

@@ -13,7 +13,7 @@
 
 #include "worker/transfer.h"
 
-/* The upload that is open for the task, if there is one.  Returns 0, or -1 (failure or interrupted), as all that wait. */
+/* The upload that is open for the task, and the object that it has spoiled, if there are.  Returns 0, or -1 (failure or interrupted), as all that wait. */
 int checkpoint_load(struct transfer *t);
 
 /* Its parts, one call each; those that cannot be are left out by the caller. */
@@ -39,6 +39,13 @@ int checkpoint_intend(struct transfer *t);
 /* The upload is not to be resumed: before it is aborted.  And: it is gone. */
 int checkpoint_abandon(struct transfer *t, const char *upload_id);
 int checkpoint_forget(struct transfer *t, const char *upload_id);
+
+/*
+ * The object of that ETag at the destination is not what was sent: recorded, whoever has the claim by now.  And: it is gone.  Wait for the
+ * database also when interrupted, but not beyond a stop's deadline.
+ */
+void checkpoint_spoil(struct transfer *t, const char *etag);
+void checkpoint_unspoil(struct transfer *t, const char *etag);
 
 enum checkpoint_owner { OWNER_US, OWNER_CANCELLED, OWNER_OTHER, OWNER_UNKNOWN };
 

@@ -16,6 +16,7 @@
 #include "worker/query.h"
 #include "worker/reap.h"
 #include "worker/session.h"
+#include "worker/spoiled.h"
 
 #define REAP_MAX 50
 #define REAP_TIMEOUT_MS 30000
@@ -31,7 +32,7 @@ static const struct db_stmt stmt_find = { "reap_find",
 	"ORDER BY u.reap_at NULLS FIRST LIMIT $1 FOR UPDATE OF u SKIP LOCKED) "
 	"UPDATE ferry.upload u SET abandoned = true, reap_at = now() FROM f WHERE u.task = f.task AND u.upload_id = f.upload_id "
 	"RETURNING u.task, u.upload_id, u.destination, nullif(u.host, $2), u.initiated, "
-	"extract(epoch FROM now() - u.created_at)::bigint", 2 };
+	"extract(epoch FROM now() - u.created_at)::bigint, u.spoiled", 2 };
 
 static const struct db_stmt stmt_delete = { "reap_delete",
 	"DELETE FROM ferry.upload WHERE task = $1 AND upload_id = $2 AND abandoned", 2 };
@@ -47,6 +48,7 @@ struct reap_upload {
 	char *destination;
 	char *host; /* NULL: not bound to one, or ours */
 	bool initiated;
+	bool spoiled; /* no upload, but an object: spoiled.h */
 	int64_t age; /* seconds, when it was found */
 };
 
@@ -68,6 +70,7 @@ take_uploads(void *arg, const PGresult *res)
 			.destination = memory_strdup(PQgetvalue(res, list->n, 2)),
 			.initiated = PQgetvalue(res, list->n, 4)[0] == 't',
 			.age = strtoll(PQgetvalue(res, list->n, 5), NULL, 10),
+			.spoiled = PQgetvalue(res, list->n, 6)[0] == 't',
 			.host = PQgetisnull(res, list->n, 3) ? NULL : memory_strdup(PQgetvalue(res, list->n, 3)),
 		};
 	}
@@ -122,6 +125,8 @@ reap_object(struct worker *w, struct store *store, const struct uri *uri, struct
 	if (uri_split_bucket(uri, bucket, sizeof(bucket), &r.call.key, why, sizeof(why)) == -1)
 		return failure_set(f, CLASS_PERMANENT, "%s", why);
 	r.call.bucket = bucket;
+	if (upload->spoiled)
+		return spoiled_remove(w, store, bucket, r.call.key, upload->upload_id, f);
 	if ((rc = reap_identify(w, store, &r, upload, f)) != 1)
 		return rc;
 	r.call.upload_id = upload->upload_id;
@@ -153,6 +158,7 @@ reap_one(struct worker *w, struct reap_upload *upload)
 {
 	struct failure f;
 	struct query q;
+	const char *what = upload->spoiled ? "what was spoiled at its destination" : "its abandoned upload";
 	bool aborted;
 
 	failure_init(&f);
@@ -163,9 +169,9 @@ reap_one(struct worker *w, struct reap_upload *upload)
 	query_int(&q, upload->task);
 	query_str(&q, upload->upload_id);
 	if (aborted) {
-		log_info("task %" PRId64 ": its abandoned upload is gone", upload->task);
+		log_info("task %" PRId64 ": %s is gone", upload->task, what);
 	} else {
-		log_warn("task %" PRId64 ": its abandoned upload could not be aborted: %s", upload->task, f.text);
+		log_warn("task %" PRId64 ": %s could not be %s: %s", upload->task, what, upload->spoiled ? "removed" : "aborted", f.text);
 		query_str(&q, f.text);
 	}
 	query_insist(w, &q, NULL, NULL, &f);

@@ -10,8 +10,6 @@
 #include "worker/session.h"
 #include "worker/target.h"
 
-#define TARGET_REMOVE_MS 15000
-
 static int
 target_choose_verify(struct transfer *t)
 {
@@ -153,28 +151,6 @@ target_look(struct transfer *t, bool maybe_ours)
 	if (!t->target.is_file && asks && target_look_object(t, &there) == -1)
 		return -1;
 	return there && asks ? target_exists(t) : 0;
-}
-
-void
-target_remove_spoiled(struct transfer *t)
-{
-	int64_t deadline = clock_ms() + TARGET_REMOVE_MS;
-	struct http_request r;
-	struct failure f;
-	int rc;
-
-	failure_init(&f);
-	target_prepare(t, &r, OP_HEAD);
-	rc = http_insist(t->w, &r, deadline, &f);
-	http_release(&r);
-	if (rc == 0 && strcmp(r.info.etag, t->etag) == 0) {
-		target_prepare(t, &r, OP_DELETE);
-		rc = http_insist(t->w, &r, deadline, &f);
-		http_release(&r);
-	}
-	if (rc == -1 && f.status != 404)
-		log_error("task %lld: what was spoiled at its destination could not be removed: %s",
-		    (long long)t->task->id, f.text);
 }
 
 void

@@ -27,9 +27,6 @@ bool target_is_taken(const struct transfer *t, const struct failure *f);
 /* What if_exists makes of that.  Returns 0 with t->skipped, or -1 with the failure "destination exists". */
 int target_exists(struct transfer *t);
 
-/* Removes the object that a single PUT of ours spoiled, if it is still that one. */
-void target_remove_spoiled(struct transfer *t);
-
 /* A request about the destination. */
 void target_prepare(struct transfer *t, struct http_request *r, enum store_op op);
 

@@ -18,6 +18,7 @@
 #include "worker/memory.h"
 #include "worker/opening.h"
 #include "worker/parts.h"
+#include "worker/spoiled.h"
 #include "worker/stream.h"
 #include "worker/target.h"
 #include "worker/transfer.h"
@@ -97,7 +98,7 @@ transfer_steps(struct transfer *t)
 	if (target_init(t) == -1 || source_init(t->w, &t->source, t->task->source, f) == -1)
 		return -1;
 	/* what has never been claimed before has no checkpoint */
-	if (t->task->claim > 1 && checkpoint_load(t) == -1)
+	if (t->task->claim > 1 && (checkpoint_load(t) == -1 || spoiled_meet(t) == -1))
 		return -1;
 	if ((opening_is_wanted(t) ? opening_run(t) : source_open(t->w, &t->source, f)) == -1 || transfer_check_size(t) == -1)
 		return -1;
@@ -179,8 +180,6 @@ transfer_failed(struct transfer *t, int64_t peak)
 	bool retry = task_class_retries(t->failure.class) && t->task->attempt + 1 < t->task->max_attempts;
 	struct failure told = t->failure;
 
-	if (t->spoiled)
-		target_remove_spoiled(t);
 	/* on a full disk the room that this one has taken may be what others need to come to their end */
 	if (!retry || told.class == CLASS_SOURCE_CHANGED || t->rotten || (t->target.is_file && told.class == CLASS_THROTTLED)) {
 		if (upload_drop(t) == -1 && worker_interrupted(t->w))
@@ -213,6 +212,8 @@ transfer_end(struct transfer *t, int rc, int64_t peak)
 {
 	if (rc == 0)
 		return transfer_done(t, peak);
+	if (t->spoiled)
+		spoiled_leave(t);
 	if (t->failure.class != CLASS_NONE && !worker_interrupted(t->w))
 		return transfer_failed(t, peak);
 	return transfer_interrupted(t);

@@ -56,6 +56,8 @@ struct checkpoint {
 	int64_t source_size;
 	int64_t part_size;
 	char source_etag[S3XML_ETAG_MAX + 16]; /* copy_pin() */
+	char spoiled[S3XML_ETAG_MAX]; /* ETag of an object that is not what was sent: spoiled.h; "": none */
+	bool spoiled_here; /* at this destination */
 	char upload_id[S3XML_UPLOAD_ID_MAX];
 };
 
@@ -105,7 +107,7 @@ struct transfer {
 	bool doubtful; /* what is at the destination may be what an earlier attempt has put there */
 	bool skipped;
 	bool rotten;	   /* what is there of the upload is not to be built upon */
-	bool spoiled;	   /* a single PUT made an object that is not what was sent; its ETag is in etag */
+	bool spoiled;	   /* an object was made that is not what was sent; its ETag is in etag */
 	bool has_server_crc64; /* the single PUT's answer said it, and it was right */
 	bool opaque_etags; /* the destination's ETags are no MD5s */
 	uint64_t crc64;

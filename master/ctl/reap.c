@@ -18,7 +18,8 @@
 #define SHOWN "50"
 
 static const char sql_list[] =
-    "SELECT task, to_char(created_at, 'YYYY-MM-DD HH24:MI:SS'), destination, coalesce(error, '') "
+    "SELECT task, to_char(created_at, 'YYYY-MM-DD HH24:MI:SS'), destination, coalesce(error, ''), "
+    "CASE WHEN spoiled THEN ' (a spoiled object)' ELSE '' END "
     "FROM ferry.abandoned ORDER BY created_at, task";
 
 static const char sql_live[] =
@@ -54,8 +55,8 @@ list(struct ctl *ctl)
 	for (i = 0; i < PQntuples(res); i++) {
 		clean_uri(destination, sizeof(destination), PQgetvalue(res, i, 2));
 		ctl_clean(error, sizeof(error), PQgetvalue(res, i, 3), CTL_WHOLE);
-		printf("task %s, begun %s: %s%s%s\n", PQgetvalue(res, i, 0), PQgetvalue(res, i, 1), destination,
-		    error[0] != '\0' ? ": " : "", error);
+		printf("task %s, begun %s: %s%s%s%s\n", PQgetvalue(res, i, 0), PQgetvalue(res, i, 1), destination,
+		    PQgetvalue(res, i, 4), error[0] != '\0' ? ": " : "", error);
 	}
 	if (PQntuples(res) == 0)
 		printf("no abandoned uploads\n");

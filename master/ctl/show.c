@@ -64,7 +64,7 @@ static int
 print_uploads(struct ctl *ctl, const char *id)
 {
 	PGresult *res = PQexecParams(ctl->conn,
-	    "SELECT u.upload_id, CASE WHEN u.abandoned THEN 'abandoned' WHEN u.completing THEN "
+	    "SELECT u.upload_id, CASE WHEN u.spoiled THEN 'spoiled object' WHEN u.abandoned THEN 'abandoned' WHEN u.completing THEN "
 	    "'completing' ELSE 'open' END, "
 	    "       count(p.number), coalesce(sum(p.size), 0), u.source_size, u.part_size "
 	    "FROM ferry.upload u LEFT JOIN ferry.part p ON p.task = u.task AND p.upload_id = "

@@ -103,10 +103,11 @@ def test_copy_that_is_another_than_its_source_is_found(inside, cos, if_exists):
     assert cos.uploads() == []
 
 
-def test_source_that_changes_before_the_copy_is_not_copied_as_if_it_had_not(ferryd, db, cos, spool):
+@pytest.mark.parametrize("held", [True, "work"])
+def test_source_that_changes_before_the_copy_is_not_copied_as_if_it_had_not(ferryd, db, cos, spool, held):
     ferryd({"cos": cos.store(), "spool": spool.store()}, workers=2)
     db.done(db.put(spool.put("object", MIB), f"cos://{BUCKET}/from"))
-    cos.fault({"hold": True}, op="copy", nth=1)
+    cos.fault({"hold": held}, op="copy", nth=1)
     task = db.put(f"cos://{BUCKET}/from", f"cos://{BUCKET}/again")
     wait_until(lambda: cos.held() == 1, 10, "the copy to be asked for")
     db.done(db.put(spool.put("other", 2 * MIB), f"cos://{BUCKET}/from"))

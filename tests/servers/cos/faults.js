@@ -6,7 +6,8 @@
  *	   counted from 1), after (only from the n-th on)
  * action  delay: ms before the request is looked at            close: "before" any of the body is read | "mid", after bytes of it
  *	   status + code + message: that error                         (or of the answer's body) | "after" the work was done
- *	   hold: true, until POST /release                      body: text, with 200, and nothing done
+ *	   hold: true, until POST /release, or "work": until then what it says 200 to is not done
+ *	   body: text, with 200, and nothing done
  *	   completeError: code, in a 200 on Complete or copy           corrupt: true, one stored byte is flipped
  *	   crc: "wrong" | "none"                                etag: "lie" (the answer's is not the stored one) | "none"
  *	   flood: bytes of response headers                     slow: bytes a second for this request

@@ -127,14 +127,26 @@ class Endpoint {
 		res.end(body !== undefined && req.method !== 'HEAD' ? body : undefined);
 	}
 
+	outcome(r, action, answer) {
+		try {
+			if (action.completeError)
+				throw new Refusal(200, action.completeError, 'as ordered');
+			return answer.finish();
+		} catch (e) {
+			if (!(e instanceof Refusal))
+				throw e;
+			return { body: errorXml(e.code, e.message, `/${r.key}`), code: e.code };
+		}
+	}
+
 	/* Complete and copies: the status first, spaces while it works, then what came of it. */
 	async sendLater(res, r, action, headers, answer) {
 		res.writeHead(200, { ...headers, 'content-type': 'application/xml' });
+		if (action.hold === 'work')
+			await this.faults.held();
 		for (const end = Date.now() + this.completeDelay; Date.now() < end; await sleep(50))
 			res.write(' ');
-		const outcome = action.completeError
-			? { body: errorXml(action.completeError, 'as ordered', `/${r.key}`), code: action.completeError }
-			: answer.finish();
+		const outcome = this.outcome(r, action, answer);
 		r.code = outcome.code;
 		if (action.close === 'after')
 			return res.destroy();
@@ -197,7 +209,7 @@ class Endpoint {
 	async act(req, res, r, action) {
 		if (action.delay)
 			await sleep(action.delay);
-		if (action.hold)
+		if (action.hold === true)
 			await this.faults.held();
 		if (action.close === 'before')
 			return res.destroy();

@@ -122,6 +122,7 @@ function copy(store, req) {
 	if (given['x-cos-storage-class'])
 		headers['x-cos-storage-class'] = given['x-cos-storage-class'];
 	const finish = () => {
+		copySource(store, req); /* it may have been replaced meanwhile */
 		const segments = [store.copyRange(source, 0, source.size, req.corrupt)];
 		const object = store.put(req.bucket, req.key, segments, segments[0].etag, headers);
 		return { body: xml('CopyObjectResult', tag('ETag', quoted(object.etag)) + tag('CRC64', object.crc) +
@@ -139,6 +140,7 @@ function copyPart(store, req) {
 	if (size > PART_MAX)
 		throw new Refusal(400, 'InvalidArgument', 'The part is larger than 5 GB');
 	const finish = () => {
+		copySource(store, req);
 		const segment = store.copyRange(source, Number(m[1]), size, req.corrupt);
 		store.setPart(findUpload(store, req), req.part, segment);
 		return { body: xml('CopyPartResult', tag('ETag', quoted(segment.etag)) +
