@@ -171,6 +171,7 @@ struct prune {
 	int64_t at;
 	int64_t asked_at;
 	int64_t deleted; /* in this round of batches */
+	int batch;	 /* rows of the next; 0: the first of a round */
 	char from[64];	 /* where the next batch begins, as the database writes it; empty: at the oldest */
 };
 

@@ -14,18 +14,21 @@
 
 #define FIRST_MS 2000
 #define EVERY_MS 60000
-#define BATCH 1000
 #define SHARE 10 /* it takes at most this part of the time */
+#define BATCH_MIN 1000
+#define BATCH_MAX 8000 /* some 20 ms, which claims and settlements on the same connection wait */
 
 /*
  * $1 milliseconds, $2 how many, $3 from when on.  The oldest first, by the index alone, from where the last batch ended: what it
  * has deleted is not walked over again.
+ *
+ * How long one takes is mostly how long it waits for the statements before it, so a backlog is met by larger ones, not by more.
  */
 static const struct db_stmt stmt_prune = {
 	.name = "prune_limits",
 	.nparams = 3,
-	.sql = "WITH gone AS (DELETE FROM ferry.task t WHERE t.state IN ('done', 'failed', 'cancelled') AND t.id = ANY (ARRAY("
-	       "SELECT e.id FROM ferry.task e WHERE e.state IN ('done', 'failed', 'cancelled') "
+	.sql = "WITH gone AS (DELETE FROM ferry.task t WHERE t.state IN ('done', 'failed', 'cancelled') AND t.ctid = ANY (ARRAY("
+	       "SELECT e.ctid FROM ferry.task e WHERE e.state IN ('done', 'failed', 'cancelled') "
 	       "AND e.finished_at >= $3::timestamptz AND e.finished_at < now() - $1::bigint * interval '1 millisecond' "
 	       "AND NOT EXISTS (SELECT FROM ferry.upload u WHERE u.task = e.id) ORDER BY e.finished_at LIMIT $2::integer)) "
 	       "RETURNING t.finished_at) SELECT count(*), max(finished_at) FROM gone",
@@ -47,14 +50,15 @@ pruned(void *arg, enum db_status status, PGresult *res)
 		return;
 	n = strtol(PQgetvalue(res, 0, 0), NULL, 10);
 	p->deleted += n;
-	if (n == BATCH) { /* there will be more */
+	if (n == p->batch) { /* there will be more */
 		p->at = now + SHARE * (now - p->asked_at);
+		p->batch = n * 2 < BATCH_MAX ? (int)n * 2 : BATCH_MAX;
 		strlcpy(p->from, PQgetvalue(res, 0, 1), sizeof(p->from));
 		return;
 	}
 	if (p->deleted > 0)
 		log_info("%" PRId64 " tasks deleted that ended longer ago than retention says", p->deleted);
-	p->deleted = 0;
+	p->deleted = p->batch = 0;
 	p->from[0] = '\0';
 }
 
@@ -77,9 +81,11 @@ prune_run(struct master *m)
 		m->prune.at = now + FIRST_MS;
 	if (at == 0 || at > now)
 		return;
+	if (m->prune.batch == 0)
+		m->prune.batch = BATCH_MIN;
 	m->prune.asking = true;
 	m->prune.asked_at = now;
 	snprintf(age, sizeof(age), "%" PRId64, m->conf->retention_ms);
-	snprintf(count, sizeof(count), "%d", BATCH);
+	snprintf(count, sizeof(count), "%d", m->prune.batch);
 	db_submit(m->db, &stmt_prune, params, DB_ONCE, pruned, m);
 }

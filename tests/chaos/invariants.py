@@ -31,6 +31,8 @@ def ends(task):
         allowed = allowed - {"done"} | {"skipped"}
     if task.before and task.if_exists == "fail":
         allowed = {"failed"}
+    if meets_itself(task):
+        allowed |= {{"fail": "failed", "skip": "skipped"}[task.if_exists]}
     if task.limited:
         allowed |= {"failed"}
     if task.cancel_at and not task.retried:
@@ -38,9 +40,15 @@ def ends(task):
     return allowed
 
 
+def meets_itself(task):
+    """Cancelled as its object was coming into being, and retried, which must not replace it."""
+    return bool(task.cancel_at and task.retried and task.if_exists != "overwrite")
+
+
 def may_fail(task):
     """Whether there is a reason in the task itself, rather than in what happened to it."""
-    return "failed" in ends(task) and not (task.limited and ends(task) - {"failed"} == {"done"} and task.story != "vanishes")
+    only_limited = task.limited and ends(task) - {"failed"} == {"done"} and task.story != "vanishes"
+    return "failed" in ends(task) and (not only_limited or (meets_itself(task) and task.if_exists == "fail"))
 
 
 def end_of(row):
@@ -104,6 +112,8 @@ def objects(run, rows):
                 yield task, f"done; at its destination is {found}, not {right} (before: {before})"
             else:
                 yield from headers(run, task)
+        elif end == "skipped" and meets_itself(task) and found == right:
+            continue
         elif end == "skipped" or found not in (before, right):
             yield task, f"{end}; at its destination is {found}, its content is {right} (before: {before})"
         elif task.story in ("missing", "wrong crc64", "wrong size", "hog", "crash") and found != before:

@@ -13,6 +13,7 @@ import psycopg2.extras
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("FERRY_BUILD", os.path.join(ROOT, "build")))
+SCHEMA = len([name for name in os.listdir(f"{ROOT}/etc") if name.startswith("schema-")])  # the newest version
 MIB = 1 << 20
 ACCOUNT = "nobody"  # what the daemon becomes
 
