@@ -169,7 +169,6 @@ struct oldest {
 struct prune {
 	bool asking;
 	int64_t at;
-	int64_t asked_at;
 	int64_t deleted; /* in this round of batches */
 	int batch;	 /* rows of the next; 0: the first of a round */
 	char from[64];	 /* where the next batch begins, as the database writes it; empty: at the oldest */

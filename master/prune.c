@@ -14,15 +14,15 @@
 
 #define FIRST_MS 2000
 #define EVERY_MS 60000
-#define SHARE 10 /* it takes at most this part of the time */
+#define SHARE 10 /* it takes at most this part of a server process's time */
 #define BATCH_MIN 1000
-#define BATCH_MAX 8000 /* some 20 ms, which claims and settlements on the same connection wait */
+#define BATCH_MAX 4000 /* some 10 ms, which claims and settlements on the same connection wait */
 
 /*
  * $1 milliseconds, $2 how many, $3 from when on.  The oldest first, by the index alone, from where the last batch ended: what it
  * has deleted is not walked over again.
  *
- * How long one takes is mostly how long it waits for the statements before it, so a backlog is met by larger ones, not by more.
+ * The time that it says is its own: not that in which it waited for the statements before it.
  */
 static const struct db_stmt stmt_prune = {
 	.name = "prune_limits",
@@ -31,7 +31,8 @@ static const struct db_stmt stmt_prune = {
 	       "SELECT e.ctid FROM ferry.task e WHERE e.state IN ('done', 'failed', 'cancelled') "
 	       "AND e.finished_at >= $3::timestamptz AND e.finished_at < now() - $1::bigint * interval '1 millisecond' "
 	       "AND NOT EXISTS (SELECT FROM ferry.upload u WHERE u.task = e.id) ORDER BY e.finished_at LIMIT $2::integer)) "
-	       "RETURNING t.finished_at) SELECT count(*), max(finished_at) FROM gone",
+	       "RETURNING t.finished_at) SELECT count(*), max(finished_at), "
+	       "ceil(extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000)::bigint FROM gone",
 };
 
 static void
@@ -40,7 +41,7 @@ pruned(void *arg, enum db_status status, PGresult *res)
 	struct master *m = arg;
 	struct prune *p = &m->prune;
 	int64_t now = clock_ms();
-	long n;
+	int n;
 
 	p->asking = false;
 	p->at = now + EVERY_MS;
@@ -48,11 +49,11 @@ pruned(void *arg, enum db_status status, PGresult *res)
 		queue_log_error(m, "deleting old tasks", res);
 	if (status != DB_OK)
 		return;
-	n = strtol(PQgetvalue(res, 0, 0), NULL, 10);
+	n = (int)strtol(PQgetvalue(res, 0, 0), NULL, 10);
 	p->deleted += n;
 	if (n == p->batch) { /* there will be more */
-		p->at = now + SHARE * (now - p->asked_at);
-		p->batch = n * 2 < BATCH_MAX ? (int)n * 2 : BATCH_MAX;
+		p->at = now + SHARE * strtoll(PQgetvalue(res, 0, 2), NULL, 10);
+		p->batch = n * 2 < BATCH_MAX ? n * 2 : BATCH_MAX;
 		strlcpy(p->from, PQgetvalue(res, 0, 1), sizeof(p->from));
 		return;
 	}
@@ -84,7 +85,6 @@ prune_run(struct master *m)
 	if (m->prune.batch == 0)
 		m->prune.batch = BATCH_MIN;
 	m->prune.asking = true;
-	m->prune.asked_at = now;
 	snprintf(age, sizeof(age), "%" PRId64, m->conf->retention_ms);
 	snprintf(count, sizeof(count), "%d", m->prune.batch);
 	db_submit(m->db, &stmt_prune, params, DB_ONCE, pruned, m);
