@@ -14,6 +14,7 @@
 #include "worker/lease.h"
 #include "worker/memory.h"
 #include "worker/session.h"
+#include "worker/sign.h"
 #include "worker/transfer.h"
 
 #define SESSION_TICK_MS 1000
@@ -32,6 +33,7 @@ setup_free(struct setup *setup)
 	if (setup->stores != NULL)
 		freezero(setup->stores, (size_t)setup->config.nstores * sizeof(*setup->stores));
 	freezero(setup, sizeof(*setup));
+	sign_forget_keys();
 }
 
 static void

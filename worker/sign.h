@@ -54,6 +54,9 @@ int sign_v4_presign(const struct sign_request *req, const struct sign_key *key, 
 int sign_cos(const struct sign_request *req, const struct sign_key *key, time_t start, time_t end, char *out,
     size_t out_size);
 
+/* Wipes the keys that were derived of secrets and kept. */
+void sign_forget_keys(void);
+
 /* Percent-encodes in into out, all but A-Za-z0-9-_.~ (and '/' if keep_slash), upper-case hex.  Returns the length, or -1 if out is too small. */
 int sign_encode(const char *in, bool keep_slash, char *out, size_t out_size);
 

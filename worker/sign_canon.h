@@ -56,6 +56,14 @@ enum sign_digest { SIGN_SHA1, SIGN_SHA256 };
 int sign_digest(enum sign_digest which, const char *text, size_t len, unsigned char *out);
 int sign_mac(enum sign_digest which, const void *key, size_t key_len, const char *text, unsigned char *out);
 
+/* Wipes the keys that sign_mac() was given last. */
+void sign_mac_forget(void);
+
+/* A key that was derived of secret and scope (not empty) before, if it is still there.  And: keeps one. */
+#define SIGN_KEPT_BYTES 41 /* 40 hex digits and a NUL, or as many bytes as a digest has */
+bool sign_kept_find(const char *secret, const char *scope, unsigned char key[SIGN_KEPT_BYTES]);
+void sign_kept_add(const char *secret, const char *scope, const unsigned char key[SIGN_KEPT_BYTES]);
+
 /* v4: the key of the day, region and service, 32 bytes; date is that of sign_v4_date().  Returns 0 or -1. */
 int sign_v4_key(const struct sign_key *key, const char *date, unsigned char *out);
 

@@ -15,6 +15,8 @@
 #define SHA1_HEX (2 * SIGN_SHA1_BYTES + 1)
 #define KEY_TIME_SIZE 48
 
+_Static_assert(SHA1_HEX == SIGN_KEPT_BYTES, "a key in hex can be kept");
+
 /* What goes into the Authorization header besides key and times. */
 struct parts {
 	struct sign_text header_names;
@@ -66,13 +68,25 @@ http_string_hash(const struct sign_request *req, const struct sign_list *query, 
 	return result;
 }
 
+/* The key of those times, in hex. */
+static int
+time_key(const char *secret, const char *key_time, char hex[SIGN_KEPT_BYTES])
+{
+	if (sign_kept_find(secret, key_time, (unsigned char *)hex))
+		return 0;
+	if (hmac_hex(secret, key_time, hex) == -1)
+		return -1;
+	sign_kept_add(secret, key_time, (unsigned char *)hex);
+	return 0;
+}
+
 static int
 sign_hash(const char *secret, const char *key_time, const char *hash, char signature[SHA1_HEX])
 {
 	char sign_key[SHA1_HEX], text[KEY_TIME_SIZE + SHA1_HEX + 16];
 	int n, result;
 
-	if (hmac_hex(secret, key_time, sign_key) == -1)
+	if (time_key(secret, key_time, sign_key) == -1)
 		return -1;
 	n = snprintf(text, sizeof(text), "sha1\n%s\n%s\n", key_time, hash);
 	result = n < 0 || (size_t)n >= sizeof(text) ? -1 : hmac_hex(sign_key, text, signature);

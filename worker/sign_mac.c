@@ -15,7 +15,9 @@ struct digest {
 	size_t bytes;
 	EVP_MD *md;
 	EVP_MD_CTX *md_ctx;
-	EVP_MAC_CTX *mac_ctx; /* has the key that was used last, until the next */
+	EVP_MAC_CTX *mac_ctx;
+	unsigned char key[64]; /* the one that mac_ctx has been given; a longer one is given each time */
+	size_t key_len;
 };
 
 static struct digest digests[] = {
@@ -67,13 +69,42 @@ sign_digest(enum sign_digest which, const char *text, size_t len, unsigned char 
 	    EVP_DigestFinal_ex(d->md_ctx, out, NULL) == 1 ? 0 : -1;
 }
 
+/* With the key of last time it need not be made ready again, which takes as long as two short texts. */
+static int
+mac_init(struct digest *d, const void *key, size_t key_len)
+{
+	if (key_len > 0 && key_len == d->key_len && memcmp(key, d->key, key_len) == 0)
+		return EVP_MAC_init(d->mac_ctx, NULL, 0, NULL);
+	d->key_len = 0;
+	if (EVP_MAC_init(d->mac_ctx, key, key_len, NULL) != 1)
+		return 0;
+	if (key_len <= sizeof(d->key)) {
+		memcpy(d->key, key, key_len);
+		d->key_len = key_len;
+	}
+	return 1;
+}
+
 int
 sign_mac(enum sign_digest which, const void *key, size_t key_len, const char *text, unsigned char *out)
 {
 	struct digest *d = digest_open(which);
 	size_t len;
 
-	return d != NULL && EVP_MAC_init(d->mac_ctx, key, key_len, NULL) == 1 &&
+	return d != NULL && mac_init(d, key, key_len) == 1 &&
 	    EVP_MAC_update(d->mac_ctx, (const unsigned char *)text, strlen(text)) == 1 &&
 	    EVP_MAC_final(d->mac_ctx, out, &len, d->bytes) == 1 ? 0 : -1;
+}
+
+void
+sign_mac_forget(void)
+{
+	struct digest *d;
+
+	for (d = digests; d < digests + sizeof(digests) / sizeof(digests[0]); d++) {
+		EVP_MAC_CTX_free(d->mac_ctx);
+		d->mac_ctx = NULL;
+		explicit_bzero(d->key, sizeof(d->key));
+		d->key_len = 0;
+	}
 }

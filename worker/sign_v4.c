@@ -95,9 +95,9 @@ err1:
 	return result;
 }
 
-/* Derived step by step; each step's key is wiped. */
-int
-sign_v4_key(const struct sign_key *key, const char *date, unsigned char *out)
+/* Step by step; each step's key is wiped. */
+static int
+derive(const struct sign_key *key, const char *date, unsigned char *out)
 {
 	unsigned char a[SIGN_SHA256_BYTES], b[SIGN_SHA256_BYTES];
 	char secret[512], day[9];
@@ -112,6 +112,22 @@ sign_v4_key(const struct sign_key *key, const char *date, unsigned char *out)
 	explicit_bzero(secret, sizeof(secret));
 	explicit_bzero(a, sizeof(a));
 	explicit_bzero(b, sizeof(b));
+	return result;
+}
+
+int
+sign_v4_key(const struct sign_key *key, const char *date, unsigned char *out)
+{
+	unsigned char kept[SIGN_KEPT_BYTES] = { 0 };
+	char scope[SCOPE_SIZE];
+	int result = 0;
+
+	if (scope_format(key->region, date, scope, sizeof(scope)) == -1)
+		return -1;
+	if (!sign_kept_find(key->secret_key, scope, kept) && (result = derive(key, date, kept)) == 0)
+		sign_kept_add(key->secret_key, scope, kept);
+	memcpy(out, kept, SIGN_SHA256_BYTES);
+	explicit_bzero(kept, sizeof(kept));
 	return result;
 }
 

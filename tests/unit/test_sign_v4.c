@@ -76,6 +76,34 @@ test_key(void)
 	is_str(hex, "dbb893acc010964918f1fd433add87c70e8b0db6be30c1fbeafefa5ec6ba8378", "the signing key");
 }
 
+/* More secrets than are kept, each of which comes back. */
+static void
+test_kept_keys(void)
+{
+	unsigned char first[20][32], again[32];
+	struct sign_key other = key;
+	char secret[32];
+	int i, round;
+
+	other.secret_key = secret;
+	for (round = 0; round < 2; round++)
+		for (i = 0; i < 20; i++) {
+			snprintf(secret, sizeof(secret), "secret %d", i);
+			is_int(sign_v4_key(&other, "20130524T000000Z", round == 0 ? first[i] : again), 0, "key %d", i);
+			if (round == 1)
+				ok(memcmp(first[i], again, 32) == 0, "key %d is the same again", i);
+		}
+	is_int(sign_v4_key(&other, "20130524T235959Z", again), 0, "later that day");
+	ok(memcmp(first[19], again, 32) == 0, "it is the same key");
+	is_int(sign_v4_key(&other, "20130525T000000Z", again), 0, "on another day");
+	ok(memcmp(first[19], again, 32) != 0, "it is another key");
+	other.region = "eu-west-1";
+	is_int(sign_v4_key(&other, "20130524T000000Z", again), 0, "in another region");
+	ok(memcmp(first[19], again, 32) != 0, "it is another key");
+	sign_forget_keys();
+	test_key();
+}
+
 static void
 test_presigned(void)
 {
@@ -169,6 +197,7 @@ main(void)
 {
 	test_published();
 	test_key();
+	test_kept_keys();
 	test_presigned();
 	test_date();
 	test_odd();
