@@ -54,6 +54,8 @@ class Gateway:
 
     def __init__(self, ceph):
         self.ceph, self.meanwhile = ceph, lambda: None
+        if ceph:
+            ceph.timeout = 5  # whoever has frozen it is to thaw it meanwhile
 
     def call(self, method, bucket, key="", **options):
         """(status, body); 404 is an answer, 5xx and no answer are not."""

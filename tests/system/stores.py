@@ -98,6 +98,8 @@ class Cos:
 class S3:
     """The smallest S3 client: Signature Version 4 with an unsigned payload, path style."""
 
+    timeout = 120
+
     def __init__(self, port, access_key, secret_key, region="us-east-1"):
         self.port, self.id, self.secret, self.region = port, access_key, secret_key, region
 
@@ -124,7 +126,7 @@ class S3:
         authorization, pairs = self._authorization(method, path, query or {}, headers, stamp)
         if isinstance(body, bytes):
             length = len(body)
-        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
         conn.putrequest(method, path + ("?" + pairs if pairs else ""), skip_host=True, skip_accept_encoding=True)
         for name, value in headers.items():
             conn.putheader(name, value.encode())
