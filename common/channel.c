@@ -91,6 +91,7 @@ static const struct {
     [MSG_READY] = {"READY", 0, NULL},
     [MSG_PROGRESS] = {"PROGRESS", sizeof(struct msg_progress), NULL},
     [MSG_RESULT] = {"RESULT", sizeof(struct msg_result), result_texts},
+    [MSG_RETURN] = {"RETURN", sizeof(struct msg_return), NULL},
 };
 
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
@@ -305,7 +306,7 @@ is_valid(const struct msg *msg)
 	case MSG_RESULT:
 		return in_range(msg->result.result, TASK_STALE) &&
 		       in_range(msg->result.error_class, CLASS_MEMORY) && in_range(msg->result.has_crc64, 1) &&
-		       in_range(msg->result.copied, 1) && in_range(msg->result.ready, 1) && in_range(msg->result.streams, CONFIG_STREAMS_MAX);
+		       in_range(msg->result.copied, 1) && in_range(msg->result.ready, 1) && in_range(msg->result.goes_on, 1) && in_range(msg->result.streams, CONFIG_STREAMS_MAX);
 	default:
 		return true;
 	}

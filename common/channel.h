@@ -10,7 +10,7 @@
  *
  * Conversation.  Master: CONFIG, STORE × nstores; worker: READY.  Then TASK, worker: PROGRESS …,
  * RESULT, READY; or REAP, READY.  At any time master: CANCEL, RATE, LEASE, RETIRE, STOP, LOG.  A worker is idle exactly between its READY and the
- * next TASK or REAP.
+ * next TASK or REAP.  A busy one may be sent one TASK more: it begins it after its RESULT, or says RETURN before that.
  */
 #ifndef COMMON_CHANNEL_H
 #define COMMON_CHANNEL_H
@@ -38,6 +38,7 @@ enum msg_type {
 	MSG_READY,    /* idle; the first one ends "starting" */
 	MSG_PROGRESS, /* about once a second, and with every finished part */
 	MSG_RESULT,
+	MSG_RETURN, /* the task that was to be the next is not begun here */
 };
 
 struct msg_config {
@@ -88,6 +89,7 @@ struct msg_result {
 	int64_t claim;
 	int result; /* enum task_result */
 	int ready;  /* 0 or 1: this is a READY, too */
+	int goes_on; /* 0 or 1: with the task that it was sent meanwhile */
 	int error_class; /* enum error_class */
 	int64_t bytes;
 	int64_t bytes_total; /* -1: not known (skipped) */
@@ -104,6 +106,11 @@ struct msg_result {
 	char error[TASK_ERROR_MAX];
 };
 
+struct msg_return {
+	int64_t task;
+	int64_t claim;
+};
+
 struct msg {
 	int type; /* enum msg_type */
 	int slot;
@@ -117,6 +124,7 @@ struct msg {
 		struct msg_lease lease;
 		struct msg_progress progress;
 		struct msg_result result;
+		struct msg_return back;
 	};
 };
 

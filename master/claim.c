@@ -14,6 +14,7 @@
 #include "master/fair.h"
 #include "master/limits.h"
 #include "master/pool.h"
+#include "master/prefetch.h"
 #include "master/queue.h"
 #include "master/quota.h"
 #include "master/recover.h"
@@ -170,6 +171,7 @@ claim_hand_out(struct master *m)
 			return;
 		dispatch_task(m, slot, task);
 	}
+	prefetch_run(m);
 }
 
 static void

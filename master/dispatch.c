@@ -16,6 +16,7 @@
 #include "master/limits.h"
 #include "master/pool.h"
 #include "master/post.h"
+#include "master/prefetch.h"
 #include "master/quota.h"
 #include "master/results.h"
 #include "master/shares.h"
@@ -24,11 +25,19 @@
 #define BATCH 32		/* messages of one worker before the others' turn */
 #define END_AFTER_EOF_MS 5000	/* a worker without a channel has so long to end */
 
-void
-dispatch_task(struct master *m, struct slot *slot, struct task *task)
+static void
+send_task(struct slot *slot, const struct task *task)
 {
 	static struct msg msg = { .type = MSG_TASK }; /* large, sent often, and written by this alone */
 
+	task_copy(&msg.task.task, task);
+	post_send(slot, &msg, -1);
+	log_debug("task %" PRId64 ": given to worker %d (pid %d)", task->id, slot->number, (int)slot->pid);
+}
+
+void
+dispatch_begin(struct master *m, struct slot *slot, struct task *task)
+{
 	slot->task = task;
 	slot->state = SLOT_BUSY;
 	slot->ntasks++;
@@ -37,12 +46,22 @@ dispatch_task(struct master *m, struct slot *slot, struct task *task)
 	slot->bytes_total = -1;
 	slot->heard_at = clock_ms();
 	limits_note_uses(slot);
-	shares_divide(m); /* first, so that it starts with its share */
-	task_copy(&msg.task.task, task);
-	post_send(slot, &msg, -1);
-	log_debug("task %" PRId64 ": given to worker %d (pid %d)", task->id, slot->number, (int)slot->pid);
+	shares_divide(m);
 	if (m->queue.check_at == 0)
 		m->queue.check_at = clock_ms() + CLAIM_CHECK_MS;
+}
+
+void
+dispatch_task(struct master *m, struct slot *slot, struct task *task)
+{
+	dispatch_begin(m, slot, task); /* first, so that it starts with its share of the rates */
+	send_task(slot, task);
+}
+
+void
+dispatch_next(struct slot *slot)
+{
+	send_task(slot, slot->next);
 }
 
 void
@@ -126,9 +145,23 @@ on_result(struct master *m, struct slot *slot, const struct msg_result *result)
 	else
 		quota_leave(m, slot);
 	pool_drop_task(slot);
+	/* one that calls itself idle has it on its way */
+	if (slot->next != NULL && (result->goes_on != 0 || result->ready != 0)) {
+		prefetch_begun(m, slot);
+		return;
+	}
 	shares_divide(m);
 	if (result->ready != 0)
 		pool_idle(m, slot);
+}
+
+static void
+on_return(struct master *m, struct slot *slot, const struct msg_return *back)
+{
+	if (slot->next == NULL || slot->next->id != back->task || slot->next->claim != back->claim)
+		return;
+	log_debug("task %" PRId64 ": returned by worker %d, which is at work", back->task, slot->number);
+	prefetch_returned(m, slot);
 }
 
 static void
@@ -148,6 +181,9 @@ on_message(struct master *m, struct slot *slot, const struct msg *msg)
 		break;
 	case MSG_RESULT:
 		on_result(m, slot, &msg->result);
+		break;
+	case MSG_RETURN:
+		on_return(m, slot, &msg->back);
 		break;
 	default:
 		complain(slot, "sends what only the master may");

@@ -9,6 +9,10 @@
 /* Gives the task, from the heap and the slot's from now on, to an idle worker. */
 void dispatch_task(struct master *m, struct slot *slot, struct task *task);
 
+/* Sends the worker the task that it is to have next, slot->next.  And: that, or any, has become the slot's task. */
+void dispatch_next(struct slot *slot);
+void dispatch_begin(struct master *m, struct slot *slot, struct task *task);
+
 /* Tells the worker that its task is cancelled, or no longer ours. */
 void dispatch_cancel(struct slot *slot);
 

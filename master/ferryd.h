@@ -74,6 +74,9 @@ struct slot {
 	bool complained; /* its nonsense has been logged */
 	struct cap_leaf leaf;
 	struct task *task; /* owned; NULL: none */
+	struct task *next; /* prefetch.c: the worker has it beside that one; owned; NULL: none */
+	bool next_cancelled;
+	bool slow; /* it has returned one, and gets no other while its task lasts */
 	int64_t bytes_done;
 	int64_t bytes_total;
 	struct slot_use uses[SLOT_USES];

@@ -55,9 +55,8 @@ pool_is_live(const struct slot *slot)
 	return slot->pid != 0;
 }
 
-/* As many tasks, or as long, as it may. */
-static bool
-has_served(const struct slot *slot)
+bool
+pool_has_served(const struct slot *slot)
 {
 	return (slot->max_tasks > 0 && slot->ntasks >= slot->max_tasks) ||
 	       (slot->expires_at != 0 && slot->expires_at <= clock_ms());
@@ -67,7 +66,7 @@ bool
 pool_is_available(const struct master *m, const struct slot *slot)
 {
 	return slot->state == SLOT_IDLE && !slot->reserved && !slot->retiring && !slot->killed && slot->channel != -1 &&
-	       slot->conf_generation == m->conf_generation && !has_served(slot);
+	       slot->conf_generation == m->conf_generation && !pool_has_served(slot);
 }
 
 int
@@ -114,7 +113,7 @@ pool_drop_task(struct slot *slot)
 {
 	free(slot->task);
 	slot->task = NULL;
-	slot->cancelled = false;
+	slot->cancelled = slot->slow = false;
 	memset(slot->uses, 0, sizeof(slot->uses));
 	slot->bytes_done = 0;
 	slot->bytes_total = -1;
@@ -246,7 +245,7 @@ is_outworn(const struct master *m, const struct slot *slot)
 		return false;
 	if (slot->conf_generation != m->conf_generation)
 		return true;
-	return slot->state == SLOT_IDLE && has_served(slot);
+	return slot->state == SLOT_IDLE && pool_has_served(slot);
 }
 
 static void

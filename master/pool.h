@@ -33,6 +33,7 @@ void pool_drop_task(struct slot *slot);
 
 bool pool_is_live(const struct slot *slot);
 bool pool_is_available(const struct master *m, const struct slot *slot); /* idle, and may be given a task */
+bool pool_has_served(const struct slot *slot); /* as many tasks, or as long, as it may */
 int pool_count_live(const struct master *m);
 int pool_count_busy(const struct master *m);
 

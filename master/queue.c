@@ -17,6 +17,7 @@
 #include "master/lease.h"
 #include "master/life.h"
 #include "master/pool.h"
+#include "master/prefetch.h"
 #include "master/quota.h"
 #include "master/recover.h"
 #include "master/results.h"
@@ -185,8 +186,10 @@ lapsed(struct master *m)
 
 	log_warn("the lease of node %" PRId64 " has lapsed: its tasks are with other nodes", m->queue.node);
 	lease_lapsed(m);
-	POOL_FOREACH (slot, m)
+	POOL_FOREACH (slot, m) {
 		dispatch_cancel(slot);
+		prefetch_lapsed(slot);
+	}
 	stock_release(m);
 	m->queue.node = 0;
 	register_node(m);

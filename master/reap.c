@@ -18,6 +18,7 @@
 #include "common/uri.h"
 #include "master/dispatch.h"
 #include "master/pool.h"
+#include "master/prefetch.h"
 #include "master/settle.h"
 #include "master/shares.h"
 #include "master/spawn.h"
@@ -159,6 +160,7 @@ reap_slot(struct master *m, struct slot *slot)
 		bury_with_task(m, slot, &v);
 	else
 		log_end_without_task(m, slot, &v, clean || slot->forgiven);
+	prefetch_returned(m, slot);
 	m->queue.renew_at = m->queue.renew_at == 0 ? 0 : clock_earlier(m->queue.renew_at, clock_ms() + 1000);
 	pool_vacate(m, slot, clean);
 	shares_divide(m);

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "master/claim.h"
 #include "master/pool.h"
+#include "master/prefetch.h"
 #include "master/queue.h"
 #include "master/results.h"
 #include "master/settle.h"
@@ -83,6 +84,7 @@ recover_list(const struct master *m, struct sqlarray *ids, struct sqlarray *clai
 		sqlarray_add_int(claims, death->claim);
 	}
 	results_list(m, ids, claims);
+	prefetch_list(m, ids, claims, NULL);
 	stock_list(m, ids, claims, NULL);
 }
 

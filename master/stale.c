@@ -9,6 +9,7 @@
 #include "master/claim.h"
 #include "master/dispatch.h"
 #include "master/pool.h"
+#include "master/prefetch.h"
 #include "master/sqlarray.h"
 #include "master/stock.h"
 
@@ -44,6 +45,8 @@ checked(void *arg, enum db_status status, PGresult *res)
 		POOL_FOREACH (slot, m)
 			if (slot->task != NULL && slot->task->id == id && slot->task->claim == number)
 				dispatch_cancel(slot);
+			else
+				prefetch_cancel(slot, id, number);
 		stock_drop(m, id, number);
 	}
 }
@@ -65,6 +68,7 @@ check(struct master *m)
 			sqlarray_add_int(&claims, slot->task->claim);
 			sqlarray_add_int(&workers, slot->number);
 		}
+	prefetch_list(m, &ids, &claims, &workers);
 	stock_list(m, &ids, &claims, &workers);
 	m->queue.check_at = ids.n > 0 ? clock_ms() + CLAIM_CHECK_MS : 0;
 	params[0] = sqlarray_finish(&ids);

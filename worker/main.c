@@ -97,10 +97,13 @@ main_carry(struct worker *w)
 	w->has_task = w->cancelled = w->stale = false;
 	if (w->unsettled)
 		return false;
-	result.ready = !worker_interrupted(w) && !w->retire;
+	result.goes_on = w->has_next && !worker_interrupted(w) && !w->retire;
+	result.ready = !w->has_next && !worker_interrupted(w) && !w->retire;
 	session_result(w, &result);
 	main_tidy(w);
-	return result.ready != 0;
+	if (result.goes_on != 0 && !w->eof)
+		session_go_on(w);
+	return result.ready != 0 || result.goes_on != 0;
 }
 
 /* Until it is told to go. */

@@ -18,6 +18,7 @@
 #include "worker/transfer.h"
 
 #define SESSION_TICK_MS 1000
+#define SESSION_NEXT_MS 100 /* a task waits so long for the one in work: then somebody else may be quicker */
 #define SESSION_EOF_MS 1500 /* to release the claim after the master's end; confine.c ends us a little later */
 #define SESSION_GRACE_MARGIN_MS 500
 
@@ -92,12 +93,26 @@ session_apply(struct worker *w)
 static void
 session_take_task(struct worker *w, const struct task *task)
 {
-	if (w->has_task || w->setup == NULL) {
-		log_error("task %lld: the master sent it to a worker that is not idle", (long long)task->id);
+	if (w->has_next || w->setup == NULL) {
+		log_error("task %lld: the master sent it to a worker that has a next one already", (long long)task->id);
 		return;
 	}
-	w->task = *task;
+	if (w->has_task) {
+		task_copy(&w->next, task);
+		w->has_next = true;
+		w->return_at = clock_ms() + SESSION_NEXT_MS;
+		return;
+	}
+	task_copy(&w->task, task);
 	w->cancelled = w->stale = false;
+	w->has_task = true;
+}
+
+void
+session_go_on(struct worker *w)
+{
+	task_copy(&w->task, &w->next);
+	w->has_next = false;
 	w->has_task = true;
 }
 
@@ -121,6 +136,38 @@ session_eof(struct worker *w)
 	log_warn("the master is gone");
 }
 
+/* must: wait until the master reads; progress is left out instead, there will be more */
+static void
+session_send(struct worker *w, struct msg *msg, bool must)
+{
+	struct pollfd pfd = { .fd = w->channel, .events = POLLOUT };
+
+	msg->slot = w->slot;
+	msg->generation = w->generation;
+	while (!w->eof && channel_send(w->channel, msg, -1) == -1) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN) {
+			if (errno != EPIPE && errno != ECONNRESET)
+				log_error("channel: %s to the master: %s", msg_type_name(msg->type), strerror(errno));
+			session_eof(w);
+			return;
+		}
+		if (!must)
+			return;
+		poll(&pfd, 1, 1000);
+	}
+}
+
+static void
+session_return_next(struct worker *w)
+{
+	struct msg msg = { .type = MSG_RETURN, .back = { .task = w->next.id, .claim = w->next.claim } };
+
+	w->has_next = false;
+	session_send(w, &msg, true);
+}
+
 static void
 session_dispatch(struct worker *w, const struct msg *msg, int fd)
 {
@@ -139,6 +186,8 @@ session_dispatch(struct worker *w, const struct msg *msg, int fd)
 	case MSG_CANCEL:
 		if (w->has_task && w->task.id == msg->cancel.task && w->task.claim == msg->cancel.claim)
 			w->cancelled = true;
+		else if (w->has_next && w->next.id == msg->cancel.task && w->next.claim == msg->cancel.claim)
+			session_return_next(w);
 		break;
 	case MSG_REAP:
 		w->reap = true;
@@ -200,29 +249,6 @@ session_receive(struct worker *w)
 	}
 }
 
-/* must: wait until the master reads; progress is left out instead, there will be more */
-static void
-session_send(struct worker *w, struct msg *msg, bool must)
-{
-	struct pollfd pfd = { .fd = w->channel, .events = POLLOUT };
-
-	msg->slot = w->slot;
-	msg->generation = w->generation;
-	while (!w->eof && channel_send(w->channel, msg, -1) == -1) {
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN) {
-			if (errno != EPIPE && errno != ECONNRESET)
-				log_error("channel: %s to the master: %s", msg_type_name(msg->type), strerror(errno));
-			session_eof(w);
-			return;
-		}
-		if (!must)
-			return;
-		poll(&pfd, 1, 1000);
-	}
-}
-
 void
 session_ready(struct worker *w)
 {
@@ -244,16 +270,20 @@ session_result(struct worker *w, const struct msg_result *result)
 int64_t
 session_deadline(const struct worker *w)
 {
-	return w->transfer != NULL ? w->tick_at : 0;
+	int64_t at = w->has_next ? w->return_at : 0;
+
+	return w->transfer != NULL ? clock_earlier(at, w->tick_at) : at;
 }
 
 void
 session_tick(struct worker *w)
 {
+	int64_t now = clock_ms();
 	struct msg msg;
-	int64_t now;
 
-	if (w->transfer == NULL || (now = clock_ms()) < w->tick_at)
+	if (w->has_next && w->return_at <= now)
+		session_return_next(w);
+	if (w->transfer == NULL || now < w->tick_at)
 		return;
 	w->tick_at = now + SESSION_TICK_MS;
 	msg.type = MSG_PROGRESS;

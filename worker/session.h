@@ -17,7 +17,10 @@ void session_apply(struct worker *w);
 void session_ready(struct worker *w);
 void session_result(struct worker *w, const struct msg_result *result);
 
-/* Once a second while a task is in work: progress to the master and into the title.  When that is due next. */
+/* After a RESULT that says so: the task that was sent meanwhile is the one in work. */
+void session_go_on(struct worker *w);
+
+/* While a task is in work: progress to the master and into the title, once a second; and its successor back, if it lasts.  When that is due next. */
 void session_tick(struct worker *w);
 int64_t session_deadline(const struct worker *w);
 

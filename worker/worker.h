@@ -48,6 +48,9 @@ struct worker {
 	struct db *db;
 	struct task task; /* given by the master, valid while has_task */
 	bool has_task;
+	struct task next; /* sent meanwhile, valid while has_next */
+	bool has_next;
+	int64_t return_at; /* it goes back then, on clock_ms() */
 	struct rate queue_rate; /* this worker's share of what the task's queue may move */
 	bool reap; /* asked to abort what nobody owns */
 

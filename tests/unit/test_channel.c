@@ -63,6 +63,7 @@ is_same(void)
 	    [MSG_LEASE] = sizeof(in.lease),
 	    [MSG_PROGRESS] = sizeof(in.progress),
 	    [MSG_RESULT] = sizeof(in.result),
+	    [MSG_RETURN] = sizeof(in.back),
 	};
 
 	return memcmp(&in, &out, HEADER + lengths[out.type]) == 0;
@@ -78,7 +79,7 @@ test_round_trip(void)
 	ok((fcntl(fds[1], F_GETFL) & O_NONBLOCK) == 0, "the worker's end is left as it is");
 	ok((fcntl(fds[0], F_GETFD) & fcntl(fds[1], F_GETFD) & FD_CLOEXEC) != 0,
 	    "both are close-on-exec");
-	for (type = MSG_CONFIG; type <= MSG_RESULT; type++) {
+	for (type = MSG_CONFIG; type <= MSG_RETURN; type++) {
 		memset(&out, 0, sizeof(out));
 		out.type = type;
 		out.slot = type * 3;
@@ -93,9 +94,9 @@ test_round_trip(void)
 	errno = 0;
 	ok(channel_recv(fds[1], &in, &passed) == -1 && errno == EAGAIN,
 	    "no message: EAGAIN, without waiting");
-	out.type = MSG_RESULT + 1;
+	out.type = MSG_RETURN + 1;
 	ok(channel_send(fds[0], &out, -1) == -1 && errno == EINVAL, "an unknown type is not sent");
-	is_str(msg_type_name(MSG_RESULT + 1), "unknown", "nor has it a name");
+	is_str(msg_type_name(MSG_RETURN + 1), "unknown", "nor has it a name");
 	is_str(msg_type_name(-1), "unknown", "a negative one neither");
 	close(fds[0]);
 	is_int(channel_recv(fds[1], &in, &passed), 0, "the other side is gone: end of file");
@@ -241,7 +242,7 @@ test_unterminated(void)
 	out.type = MSG_RESULT;
 	out.result.result = TASK_FAILED;
 	out.result.error_class = CLASS_PERMANENT;
-	out.result.has_crc64 = out.result.copied = out.result.ready = out.result.streams = 1;
+	out.result.has_crc64 = out.result.copied = out.result.ready = out.result.goes_on = out.result.streams = 1;
 	ok(channel_send(fds[1], &out, -1) == 0 && channel_recv(fds[0], &in, &passed) == 1,
 	    "a RESULT without any NUL");
 	is_int(strnlen(in.result.error, TASK_ERROR_MAX), TASK_ERROR_MAX - 1, "its sentence ends");
