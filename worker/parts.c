@@ -224,7 +224,7 @@ parts_slow_down(struct transfer *t, struct pipe *p, int64_t now)
 	int busy = parts_busy(t) + (p->state == PIPE_FAILED), limit = t->streams.limit;
 
 	p->throttled = 0;
-	streams_throttled(&t->streams, busy, now);
+	streams_throttled(&t->streams, busy, p->begun_at, now);
 	if (t->streams.limit < limit)
 		log_info("task %" PRId64 ": throttled with %d parts in flight, now %d at most", t->task->id, busy,
 		    t->streams.limit);

@@ -71,6 +71,7 @@ pipe_begin(struct pipe *p, int number, int64_t first, int64_t size, int64_t now)
 	p->first = first;
 	p->size = size;
 	p->tries = 0;
+	p->begun_at = now;
 	p->retry_at = 0;
 	p->t->puts++;
 	reader_begin(p->reader, first, first + size, now);
@@ -113,6 +114,7 @@ pipe_retry(struct pipe *p, const struct failure *f, bool reading, int64_t now)
 	}
 	log_debug("task %lld: part %d: %s; tried again", (long long)p->t->task->id, p->number, f->text);
 	if (reading) {
+		p->begun_at = at;
 		reader_again(p->reader, at);
 		return;
 	}
@@ -125,6 +127,7 @@ static void
 pipe_restart(struct pipe *p, int64_t now)
 {
 	p->retry_at = 0;
+	p->begun_at = now;
 	p->t->puts++;
 	p->reader->ended = false;
 	reader_begin(p->reader, p->first, p->first + p->size, now);

@@ -21,6 +21,7 @@ struct pipe {
 	int64_t first;
 	int64_t size;
 	int tries;
+	int64_t begun_at; /* the latest try */
 	int64_t retry_at; /* the writer's; 0: none due */
 	int throttled; /* how often a store said "slow down", in all */
 	struct ring ring;

@@ -13,8 +13,9 @@
 #define STREAMS_WINDOW_BYTES (1 << 20) /* of each stream: less may be what buffers swallow at once */
 #define STREAMS_TRY_MS 1000
 #define STREAMS_TRY_MAX_MS 60000
-#define STREAMS_HALVED_MS 400
-#define STREAMS_CEILING_MS 60000
+#define STREAMS_HALVED_MS 400 /* until what is in flight is what is allowed */
+#define STREAMS_CEILING_MS 10000
+#define STREAMS_CEILING_MAX_MS 60000
 #define STREAMS_FADE_MS 60000 /* what was learned is worth half as much after each of these */
 
 /* Waiting for less than that share of the time, a worker is its own limit. */
@@ -78,6 +79,7 @@ streams_init(struct streams *s, int max, int64_t latency, const struct streams_b
 		age = (now - book->pairs[i].at) / STREAMS_FADE_MS;
 		s->ceiling = book->pairs[i].ceiling;
 		s->ceiling_until = book->pairs[i].ceiling_until;
+		s->ceiling_ms = book->pairs[i].ceiling_ms;
 		if (age == 0)
 			s->limit = book->pairs[i].good;
 		else if (age < 6 && s->limit < book->pairs[i].good >> age)
@@ -246,15 +248,19 @@ streams_due(const struct streams *s, int64_t now)
 }
 
 void
-streams_throttled(struct streams *s, int busy, int64_t now)
+streams_throttled(struct streams *s, int busy, int64_t begun, int64_t now)
 {
 	int had = busy < s->limit ? busy : s->limit;
 
-	if (s->phase == STREAMS_FIXED || now < s->halved_until)
+	if (s->phase == STREAMS_FIXED || (s->halved_at != 0 && begun <= s->halved_at))
 		return;
+	if (s->ceiling_ms == 0 || now > s->ceiling_until + STREAMS_CEILING_MAX_MS)
+		s->ceiling_ms = STREAMS_CEILING_MS;
+	else if (now >= s->ceiling_until)
+		s->ceiling_ms = s->ceiling_ms * 2 < STREAMS_CEILING_MAX_MS ? s->ceiling_ms * 2 : STREAMS_CEILING_MAX_MS;
 	s->ceiling = had > 1 ? had - 1 : 1;
-	s->ceiling_until = now + STREAMS_CEILING_MS;
-	s->halved_until = now + STREAMS_HALVED_MS;
+	s->ceiling_until = now + s->ceiling_ms;
+	s->halved_at = now;
 	s->limit = had > 1 ? had / 2 : 1;
 	s->good = s->limit;
 	s->good_rate = 0;
@@ -281,5 +287,6 @@ streams_remember(const struct streams *s, struct streams_book *book, const char 
 	book->pairs[i].grown = s->phase != STREAMS_GROW;
 	book->pairs[i].ceiling = s->ceiling;
 	book->pairs[i].ceiling_until = s->ceiling_until;
+	book->pairs[i].ceiling_ms = s->ceiling_ms;
 	book->pairs[i].at = now;
 }

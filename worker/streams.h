@@ -10,7 +10,7 @@
  *   STREAMS_TRY   a quarter more (stays if it gains), or a quarter less (stays if it loses nothing)
  *
  * A worker that never waits for a server is its own limit: then there is no growth.  A store that says "slow down" halves the
- * number, and so many are not tried again for a while.  What was found for a pair of stores is where its next task begins
+ * number once, however many parts it refuses, and so many are not tried again for a while.  What was found for a pair of stores is where its next task begins
  * (struct streams_book).
  *
  * Pure: no clock and no I/O of its own.
@@ -42,7 +42,8 @@ struct streams {
 	int max;   /* what memory allows */
 	int ceiling; /* what a throttling store allows until ceiling_until */
 	int64_t ceiling_until;
-	int64_t halved_until; /* throttled answers until then are of what was begun before */
+	int64_t ceiling_ms;   /* how long it holds: doubles when it turns out to be right */
+	int64_t halved_at;    /* what was begun before then and is refused says nothing new */
 	int good;		/* what the last good window had */
 	double good_rate;	/* bytes a ms; 0: not measured yet */
 	bool down;		/* the next try is with less */
@@ -61,6 +62,7 @@ struct streams_book {
 		bool grown; /* it was not still growing */
 		int ceiling;
 		int64_t ceiling_until;
+		int64_t ceiling_ms;
 		int64_t at;
 	} pairs[STREAMS_PAIRS];
 };
@@ -81,8 +83,8 @@ bool streams_take(struct streams *s, const struct streams_sample *sample);
 /* When the next sample is due, always after now; 0: never. */
 int64_t streams_due(const struct streams *s, int64_t now);
 
-/* A store has throttled a part, with so many in flight. */
-void streams_throttled(struct streams *s, int busy, int64_t now);
+/* A store has throttled a part that was begun then, with so many in flight now. */
+void streams_throttled(struct streams *s, int busy, int64_t begun, int64_t now);
 
 /* Writes down what was learned, if anything was. */
 void streams_remember(const struct streams *s, struct streams_book *book, const char *source, const char *destination,
