@@ -1,5 +1,5 @@
 /*
- * ferryctl cancel, retry and priority: one call of an SQL function for each task.
+ * ferryctl cancel, retry and priority, pause and resume: one call of an SQL function for each task, or queue.
  */
 #include <err.h>
 #include <limits.h>
@@ -8,9 +8,16 @@
 
 #include "master/ctl/ctl.h"
 
-/* Says why nothing was changed: the state that the task is in, or that there is none. */
+/* What a command is about. */
+struct kind {
+	const char *name;
+	bool has_id; /* or else a name of any form */
+	void (*say_why)(struct ctl *ctl, const char *which, const char *verb); /* nothing was changed */
+};
+
+/* The state that the task is in, or that there is none. */
 static void
-say_why(struct ctl *ctl, const char *id, const char *verb)
+say_why_task(struct ctl *ctl, const char *id, const char *verb)
 {
 	PGresult *res = ctl_query(ctl, "SELECT state FROM ferry.task WHERE id = $1", 1, &id);
 
@@ -24,32 +31,45 @@ say_why(struct ctl *ctl, const char *id, const char *verb)
 	PQclear(res);
 }
 
-/* ids are the arguments from the first one on; a second parameter of sql, the same for all, may be NULL. */
+static void
+say_why_queue(struct ctl *ctl, const char *name, const char *verb)
+{
+	char text[CTL_TEXT_MAX];
+
+	(void)ctl;
+	warnx("queue %s is not there to %s, or that is done already", ctl_clean(text, sizeof(text), name, CTL_WHOLE), verb);
+}
+
+static const struct kind tasks = { "task", true, say_why_task };
+static const struct kind queues = { "queue", false, say_why_queue };
+
+/* They are the arguments from the first one on; a second parameter of sql, the same for all, may be NULL. */
 static int
-change(struct ctl *ctl, int argc, char **argv, int first, const char *sql, const char *second,
+change(struct ctl *ctl, int argc, char **argv, int first, const struct kind *kind, const char *sql, const char *second,
     const char *past)
 {
-	const char *id, *params[2];
+	const char *params[2];
+	char text[CTL_TEXT_MAX];
 	PGresult *res;
 	int code, i;
 
 	if (argc <= first)
 		return CTL_USAGE;
 	for (i = first; i < argc; i++)
-		if (ctl_check_id(argv[i]) == -1)
+		if (kind->has_id && ctl_check_id(argv[i]) == -1)
 			return CTL_USAGE;
 	if ((code = ctl_connect(ctl)) != 0)
 		return code;
 	params[1] = second;
 	for (i = first; i < argc; i++) {
-		params[0] = id = argv[i];
+		params[0] = argv[i];
 		res = ctl_query(ctl, sql, second != NULL ? 2 : 1, params);
 		if (res == NULL) {
 			code = ctl_exit_code(ctl);
 		} else if (PQgetvalue(res, 0, 0)[0] == 't') {
-			printf("task %s %s\n", id, past);
+			printf("%s %s %s\n", kind->name, ctl_clean(text, sizeof(text), argv[i], CTL_WHOLE), past);
 		} else {
-			say_why(ctl, id, argv[0]);
+			kind->say_why(ctl, argv[i], argv[0]);
 			code = CTL_FAILED;
 		}
 		PQclear(res);
@@ -62,13 +82,13 @@ change(struct ctl *ctl, int argc, char **argv, int first, const char *sql, const
 int
 ctl_cancel(struct ctl *ctl, int argc, char **argv)
 {
-	return change(ctl, argc, argv, 1, "SELECT ferry.cancel($1)", NULL, "cancelled");
+	return change(ctl, argc, argv, 1, &tasks, "SELECT ferry.cancel($1)", NULL, "cancelled");
 }
 
 int
 ctl_retry(struct ctl *ctl, int argc, char **argv)
 {
-	return change(ctl, argc, argv, 1, "SELECT ferry.retry($1)", NULL, "queued");
+	return change(ctl, argc, argv, 1, &tasks, "SELECT ferry.retry($1)", NULL, "queued");
 }
 
 int
@@ -85,6 +105,17 @@ ctl_priority(struct ctl *ctl, int argc, char **argv)
 		return CTL_USAGE;
 	}
 	snprintf(past, sizeof(past), "has priority %s", argv[1]);
-	return change(
-	    ctl, argc, argv, 2, "SELECT ferry.reprioritise($1, $2)", argv[1], past);
+	return change(ctl, argc, argv, 2, &tasks, "SELECT ferry.reprioritise($1, $2)", argv[1], past);
+}
+
+int
+ctl_pause(struct ctl *ctl, int argc, char **argv)
+{
+	return change(ctl, argc, argv, 1, &queues, "SELECT ferry.pause($1)", NULL, "paused");
+}
+
+int
+ctl_resume(struct ctl *ctl, int argc, char **argv)
+{
+	return change(ctl, argc, argv, 1, &queues, "SELECT ferry.resume($1)", NULL, "resumed");
 }
