@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "master/abandoned.h"
 #include "master/claim_row.h"
 #include "master/dispatch.h"
 #include "master/fair.h"
@@ -24,8 +25,6 @@
 #include "master/stock.h"
 
 #define RETRY_MS 1000		/* after the database has refused a claim */
-#define REAP_FIRST_MS 10000	/* after the start */
-#define REAP_SOON_MS 1000
 
 #define START_OVER_SHARE 10 /* claims from the start take at most this part of the time */
 #define START_OVER_MS 200   /* between two of them at least, while claims from where the last one ended find enough */
@@ -137,22 +136,6 @@ take_row(struct master *m, const PGresult *res, int row)
 	dispatch_task(m, slot, task);
 }
 
-/* Ahead of tasks: while they keep coming, no worker is idle for any other reason than that it was given none. */
-static void
-reap_if_due(struct master *m)
-{
-	struct slot *slot;
-
-	if (m->queue.reap_at == 0 || m->queue.reap_at > clock_ms())
-		return;
-	POOL_FOREACH (slot, m)
-		if (pool_is_available(m, slot)) {
-			dispatch_reap(slot);
-			m->queue.reap_at = clock_ms() + m->conf->reap_interval_ms;
-			return;
-		}
-}
-
 void
 claim_hand_out(struct master *m)
 {
@@ -161,7 +144,8 @@ claim_hand_out(struct master *m)
 
 	if (m->queue.link != LINK_READY || master_is_ending(m))
 		return;
-	reap_if_due(m);
+	/* ahead of tasks: while they keep coming, no worker is idle for any other reason than that it was given none */
+	abandoned_run(m);
 	if (results_are_full(m))
 		return;
 	POOL_FOREACH (slot, m) {
@@ -380,10 +364,6 @@ claim_run(struct master *m)
 	stale_run(m);
 	if (master_is_ending(m))
 		return;
-	if (q->reap_at == 0)
-		q->reap_at = now + REAP_FIRST_MS;
-	/* a new configuration may want it sooner */
-	q->reap_at = clock_earlier(q->reap_at, now + m->conf->reap_interval_ms);
 	if ((q->poll_at != 0 && q->poll_at <= now) || (q->due_at != 0 && q->due_at <= now)) {
 		q->poll_at = now + m->conf->poll_ms;
 		q->due_at = 0;
@@ -404,7 +384,6 @@ int64_t
 claim_deadline(const struct master *m)
 {
 	const struct queue *q = &m->queue;
-	const struct slot *slot;
 	int64_t at;
 
 	if (q->link != LINK_READY || m->phase > PHASE_DRAINING)
@@ -416,11 +395,7 @@ claim_deadline(const struct master *m)
 	at = clock_earlier(at, q->claim_again_at);
 	if (q->claim_wanted && !q->claiming && q->claim_not_before > clock_ms())
 		at = clock_earlier(at, q->claim_not_before);
-	/* Overdue, it waits for a worker to become idle, not for the clock. */
-	POOL_FOREACH (slot, m)
-		if (pool_is_available(m, slot))
-			return clock_earlier(at, q->reap_at);
-	return at;
+	return clock_earlier(at, abandoned_deadline(m));
 }
 
 void
@@ -433,17 +408,5 @@ void
 claim_check(struct master *m)
 {
 	m->queue.check_again = true;
-	claim_reap_soon(m);
-}
-
-void
-claim_reap_soon(struct master *m)
-{
-	m->queue.reap_at = clock_earlier(m->queue.reap_at, clock_ms() + REAP_SOON_MS);
-}
-
-void
-claim_reap_now(struct master *m)
-{
-	m->queue.reap_at = clock_ms();
+	abandoned_after_cancel(m);
 }

@@ -20,10 +20,4 @@ void claim_hand_out(struct master *m);
 void claim_wake(struct master *m);
 void claim_check(struct master *m);
 
-/* An upload may have been left behind. */
-void claim_reap_soon(struct master *m);
-
-/* Somebody asks for it: the next worker that is free looks for abandoned uploads. */
-void claim_reap_now(struct master *m);
-
 #endif

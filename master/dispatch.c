@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "master/abandoned.h"
 #include "master/claim.h"
 #include "master/limits.h"
 #include "master/pool.h"
@@ -134,8 +135,10 @@ on_result(struct master *m, struct slot *slot, const struct msg_result *result)
 	    error_class_name(result->error_class));
 	if (result->result == TASK_DONE || result->result == TASK_SKIPPED)
 		limits_relax(m, slot);
-	if (result->result == TASK_FAILED || result->result == TASK_CANCELLED)
-		claim_reap_soon(m);
+	if (result->result == TASK_FAILED)
+		abandoned_soon(m);
+	if (result->result == TASK_CANCELLED)
+		abandoned_after_cancel(m);
 	if (result->error_class == CLASS_THROTTLED)
 		limits_throttle(m, result->throttled_store);
 	pool_praise(slot);

@@ -105,7 +105,7 @@ struct place {
 	char id[24];
 };
 
-/* queue.c: the node; stale.c: check*; claim.c: the rest. */
+/* queue.c: the node; stale.c: check*; abandoned.c: reap*; claim.c: the rest. */
 struct queue {
 	enum link link;
 	int64_t node; /* id of our row, 0: none */
@@ -145,6 +145,7 @@ struct queue {
 	int64_t due_at;
 	int64_t check_at;
 	int64_t reap_at;
+	int64_t reap_later_at; /* and once more then */
 };
 
 /* stock.c: tasks claimed ahead. */

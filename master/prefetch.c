@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
+#include "master/abandoned.h"
 #include "master/dispatch.h"
 #include "master/pool.h"
 #include "master/post.h"
@@ -24,12 +24,11 @@ void
 prefetch_run(struct master *m)
 {
 	struct slot *slot;
-	int64_t now = clock_ms();
 
 	if (m->queue.link != LINK_READY || m->phase != PHASE_RUNNING || results_are_full(m))
 		return;
 	/* that needs somebody who has nothing else to do */
-	if (m->queue.reap_at != 0 && m->queue.reap_at <= now)
+	if (abandoned_is_due(m))
 		return;
 	POOL_FOREACH (slot, m) {
 		if (!may_have(m, slot))

@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "master/abandoned.h"
 #include "master/claim.h"
 #include "master/dispatch.h"
 #include "master/lease.h"
@@ -324,7 +325,7 @@ on_notify(void *arg, const char *channel, const char *payload)
 		return;
 	}
 	if (strcmp(channel, "ferry_reap") == 0) {
-		claim_reap_now(arg);
+		abandoned_now(arg);
 		return;
 	}
 	if (strcmp(channel, "ferry_limit") == 0)

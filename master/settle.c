@@ -11,7 +11,7 @@
 #include "common/log.h"
 #include "common/units.h"
 #include "common/uri.h"
-#include "master/claim.h"
+#include "master/abandoned.h"
 
 #define RETRY_MS 2000
 
@@ -138,7 +138,7 @@ log_outcome(struct master *m, struct death *death, const PGresult *res)
 	    memory ? m->conf->max_ooms : m->conf->max_crashes, column_int(res, 3));
 	log_death(death, failed ? LOG_ERR : LOG_WARNING, sentence);
 	if (failed)
-		claim_reap_soon(m);
+		abandoned_soon(m);
 	else
 		m->queue.claim_wanted = true;
 }

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from rig import MIB, ferryctl, holds, wait_until
+from stores import BUCKET
 
 
 @pytest.fixture
@@ -203,3 +204,15 @@ def test_one_that_may_still_appear_is_looked_for_again(ferryd, db, ctl, bucket):
     assert done.returncode == 1 and "it may still appear" in done.stderr and uploads(db) == 1
     initiate(bucket, "key")
     assert ctl().returncode == 0 and bucket.uploads(bucket.TARGET) == []
+
+
+def test_one_that_was_begun_unheard_for_a_cancelled_task(ferryd, db, cos, spool):
+    """Its worker cannot know its id; a minute later it is looked for, not at the next hour."""
+    ferryd({"cos": cos.store(), "spool": spool.store()}, workers=1, retry_delay="1m")
+    cos.fault({"close": "after"}, op="initiate")
+    task = db.put(spool.put("object", 40 * MIB), f"cos://{BUCKET}/object")
+    wait_until(lambda: db.task(task)["attempt"] == 1, 10, "the answer to be missed")
+    assert len(cos.uploads()) == 1 and db.one("SELECT ferry.cancel(%s)", (task,))
+    # others, which look for abandoned ones soon, do not make it forgotten
+    db.wait(db.put("spool://missing", f"cos://{BUCKET}/other"), "failed")
+    wait_until(lambda: cos.uploads() == [] and uploads(db) == 0, 90, "the upload to go")
