@@ -175,7 +175,7 @@ test_book(void)
 	is_int(s.limit, 1, "another pair has its own");
 
 	for (i = 0; i < 3 * STREAMS_PAIRS; i++) {
-		char name[16];
+		char name[24];
 
 		s = begin(16, 2, &book);
 		run(&s, &far, 2, 5000);
