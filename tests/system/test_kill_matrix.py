@@ -46,12 +46,14 @@ class Matrix:
         self.daemon.write()
         self.daemon.start()
         self.number, self.attempts, self.restarts = 0, 1, []
+        self.disturb = lambda: None
 
     def put(self, kind, size=SIZE, **columns):
         self.number += 1
         self.key = f"{kind}-{self.number}"
         where = {"s3": f"s3://{self.ceph.TARGET}/", "cos": f"cos://{BUCKET}/", "file": "file://"}[kind]
         self.size, self.kind = size, kind
+        self.disturb()
         return self.db.put(f"source://{self.ceph.SOURCE}/{SOURCE}-{size}", where + self.key, **columns)
 
     def kill_worker(self):
@@ -193,6 +195,19 @@ def test_own_object_is_not_taken_for_anothers(matrix, kind, if_exists):
     last = [p for p in points if p[0].startswith(("dest PUT", "worker upload_intend"))]
     matrix.each(kind, sample(last, 2), matrix.kill_worker, size=4096, if_exists=if_exists)
     matrix.each(kind, sample(last, 2), lambda: None, size=4096, if_exists=if_exists)
+
+
+@pytest.mark.parametrize("if_exists", ["overwrite", "skip"])
+def test_worker_killed_over_a_spoiled_object(matrix, if_exists):
+    """What must not be replaced is removed first: from the moment on when a row knows of it."""
+    matrix.attempts = 9
+    matrix.disturb = lambda: matrix.cos.faults({"match": {"op": "put", "nth": 1}, "action": {"corrupt": True}},
+                                               {"match": {"op": "delete"}, "action": {"status": 502}, "times": 1})
+    points = matrix.record("cos", 4096, if_exists=if_exists)
+    assert {"worker upload_spoil", "worker upload_unspoil", "dest DELETE"} <= {name.split("#")[0] for name, _ in points}
+    if if_exists == "skip":
+        points = points[points.index(("worker upload_spoil#1", "handled")):]
+    matrix.each("cos", sample(points, 6), matrix.kill_worker, size=4096, if_exists=if_exists)
 
 
 def test_master_killed_at_points(matrix):
