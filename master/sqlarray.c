@@ -16,14 +16,14 @@ sqlarray_init(struct sqlarray *a)
 	a->out = open_memstream(&a->text, &a->len);
 	if (a->out == NULL)
 		fatal(71, "out of memory"); /* EX_OSERR */
-	putc('{', a->out);
+	putc_unlocked('{', a->out);
 }
 
 static void
 separate(struct sqlarray *a)
 {
 	if (a->n++ > 0)
-		putc(',', a->out);
+		putc_unlocked(',', a->out);
 }
 
 void
@@ -51,19 +51,19 @@ void
 sqlarray_add_str(struct sqlarray *a, const char *value)
 {
 	separate(a);
-	putc('"', a->out);
+	putc_unlocked('"', a->out);
 	for (; *value != '\0'; value++) {
 		if (*value == '"' || *value == '\\')
-			putc('\\', a->out);
-		putc(*value, a->out);
+			putc_unlocked('\\', a->out);
+		putc_unlocked(*value, a->out);
 	}
-	putc('"', a->out);
+	putc_unlocked('"', a->out);
 }
 
 const char *
 sqlarray_finish(struct sqlarray *a)
 {
-	putc('}', a->out);
+	putc_unlocked('}', a->out);
 	if (fclose(a->out) != 0)
 		fatal(71, "out of memory"); /* EX_OSERR */
 	a->out = NULL;
