@@ -363,15 +363,21 @@ finish_complete(struct transfer *t, const char *body, size_t len)
 
 /*
  * Ceph before Squid takes no notice of a condition on Complete: hours may lie between the look at the beginning and this one.  An
- * earlier attempt's Complete may have made what is there.
+ * earlier attempt's PUT or Complete may have made what is there.  Returns 0, with t->skipped if it stays; 1 if it did; -1.
  */
 static int
 finish_look(struct transfer *t)
 {
+	enum proof proof = PROOF_ABSENT;
 	int rc;
 
-	if (t->target.store->conf.kind != STORE_S3 || t->doubtful)
+	if (t->target.store->conf.kind != STORE_S3)
 		return 0;
+	if (t->doubtful) {
+		if (finish_doubt(t, &proof) == -1)
+			return -1;
+		return proof == PROOF_ABSENT ? 0 : proof >= PROOF_MD5 ? 1 : target_exists(t);
+	}
 	if (!t->checkpoint.completing)
 		return target_look(t, false);
 	rc = finish_meets_theirs(t);
@@ -385,10 +391,12 @@ finish_multipart(struct transfer *t)
 	size_t len;
 	int rc;
 
-	if (expect_check(t, finish_crc64(t), &t->failure) == -1 || finish_look(t) == -1)
+	if (expect_check(t, finish_crc64(t), &t->failure) == -1 || (rc = finish_look(t)) == -1)
 		return -1;
 	if (t->skipped)
 		return 0;
+	if (rc == 1)
+		return upload_drop(t) == -1 ? -1 : finish_verify(t);
 	if (checkpoint_intend(t) == -1)
 		return -1;
 	body = finish_body(t, &len);

@@ -66,8 +66,11 @@ parts_plan(struct transfer *t)
 	if (size > limits->part_max)
 		return failure_set(&t->failure, CLASS_PERMANENT, "parts of %" PRId64 " bytes are more than store %s takes (%"
 		    PRId64 ")", size, t->target.store->conf.name, limits->part_max);
+	/* what is doubtful, only the sum of the whole settles */
+	if (t->doubtful && t->size > size)
+		size = t->size;
 	t->part_size = size;
-	/* a file needs no parts for its size, but they are its checkpoints; what is doubtful, only Complete settles */
+	/* a file needs no parts for its size, but they are its checkpoints; what is doubtful must not be put in its own place */
 	t->multipart = t->size > size || t->target.is_file || t->doubtful;
 	parts_lay_out(t);
 	return 0;

@@ -112,14 +112,15 @@ target_look_file(struct transfer *t, bool *there)
 }
 
 /*
- * What is there may be an earlier attempt's own, which died before it could say so.  If the size is right it is sent again, and what
- * Complete says of it is held against the sums of all that was sent.
+ * What is there may be an earlier attempt's own, by one PUT, which died before it could say so; one of parts has a row that says so.
+ * If the size is right it is sent again, and what is there is held against the sums of all that was sent.  The attempt may have been
+ * made with another part_size.  An ETag with a dash is that of parts.
  */
 static bool
 target_is_doubtful(const struct transfer *t, const struct object_info *info)
 {
-	return t->task->claim > 1 && t->size > 0 && info->size == t->size &&
-	    t->size <= parts_size_wanted(&t->w->setup->config.worker, t->size);
+	return t->task->claim > 1 && t->size > 0 && info->size == t->size && strchr(info->etag, '-') == NULL &&
+	    t->size <= store_limits(t->target.store->conf.kind)->part_max;
 }
 
 static int

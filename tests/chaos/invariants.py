@@ -114,6 +114,8 @@ def objects(run, rows):
                 yield from headers(run, task)
         elif end == "skipped" and meets_itself(task) and found == right:
             continue
+        elif end == "cancelled" and found and found[0] == task.size:
+            continue  # if the store has spoiled it, nobody has waited for the answer that says so
         elif end == "skipped" or found not in (before, right):
             yield task, f"{end}; at its destination is {found}, its content is {right} (before: {before})"
         elif task.story in ("missing", "wrong crc64", "wrong size", "hog", "crash") and found != before:

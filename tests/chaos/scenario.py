@@ -142,8 +142,9 @@ class Scenario:
             task.columns["max_attempts"] = 1000
             task.columns.pop("expect_size", None)
             task.size = max(task.size, 1000)  # so that no two are the same
-            if task.destination == "ceph":
-                task.size = min(task.size, 3 * MIB)  # as one PUT, which Ceph judges; a Complete it does not
+            if task.destination == "ceph":  # as one PUT, which Ceph judges; a Complete, as of a copy, it does not
+                task.size = min(task.size, 3 * MIB)
+                task.source = "spool" if task.source == "ceph" else task.source
             at += self.random.random()
 
     def chain(self, at):

@@ -1,6 +1,7 @@
 """if_exists where the object appears only after ferryd has looked: whoever came first keeps its object."""
 
 import os
+import signal
 
 import pytest
 
@@ -99,6 +100,54 @@ def test_skip_in_a_race_at_cos(ferryd, db, cos, spool):
         row = db.done(late)
         assert row["verified_by"] == "skipped" and cos.object("object")["size"] == SMALL and cos.object("object")["puts"] == 1
         assert cos.uploads() == []
+
+
+@pytest.fixture(params=["ceph", "cos"])
+def second_claim(request, ferryd, db, spool, ceph, cos):
+    """second_claim(what is there already, size, ...): the row of a task that was claimed once before, and what is there then."""
+    s3 = request.param == "ceph"
+    uri = f"ceph://{ceph.TARGET}/twice" if s3 else f"cos://{BUCKET}/twice"
+    daemon = ferryd({"ceph": ceph.store(), "cos": cos.store(), "spool": spool.store()}, workers=1, worker={"part_size": "5M"})
+
+    def run(seed, size, if_exists):
+        if s3:
+            ceph.put(ceph.TARGET, "twice", content_bytes(seed, size))
+        else:
+            daemon.worker["part_size"] = "8M"
+            daemon.write()
+            daemon.send(signal.SIGHUP)
+            daemon.wait_log("reloaded")
+            db.done(db.put(spool.put(seed, size), uri))
+            assert cos.object("twice")["puts"] == 1 and "-" not in cos.object("twice")["etag"]
+            daemon.worker["part_size"] = "5M"
+            daemon.write()
+        daemon.stop()
+        task = db.put(spool.put("ours", size), uri, if_exists=if_exists)
+        db.sql("UPDATE ferry.task SET claim = 1 WHERE id = %s", (task,))
+        daemon.start()
+        row = db.wait(task)
+        assert (ceph.uploads(ceph.TARGET), cos.uploads()) == ([], [])
+        if s3:
+            return row, ceph.get(ceph.TARGET, "twice") == content_bytes(seed, size)
+        return row, cos.object("twice")["puts"] == 1
+    yield run
+    ceph.request("DELETE", ceph.TARGET, "twice").read()
+
+
+@pytest.mark.parametrize("if_exists", ["fail", "skip"])
+@pytest.mark.parametrize("size", [1000, 5 * MIB])
+def test_what_has_the_size_of_ours_is_not_replaced(second_claim, size, if_exists):
+    row, kept = second_claim("theirs", size, if_exists)
+    assert kept
+    assert (row["state"], row["error"] or row["verified_by"]) == \
+        (("failed", "destination exists") if if_exists == "fail" else ("done", "skipped"))
+
+
+@pytest.mark.parametrize("if_exists", ["fail", "skip"])
+def test_what_a_worker_with_larger_parts_has_put_is_ours(second_claim, if_exists):
+    """Its one PUT has no row; this worker would have made parts of it."""
+    row, kept = second_claim("ours", 7 * MIB, if_exists)
+    assert kept and row["state"] == "done" and row["verified_by"] in ("crc64", "md5")
 
 
 @pytest.mark.parametrize("if_exists, loser", [("fail", "failed"), ("skip", "done")])
