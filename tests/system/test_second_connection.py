@@ -153,7 +153,8 @@ def test_master_is_killed_in_the_midst_of_a_statement(instant, ferryd, db, phase
     assert confirmed <= kept
     start(instant(lease="2s"))
     all_done(db)
-    assert db.one("SELECT max(claim) FROM ferry.task") == 2
+    # 1 where it was killed between two claims, and had nothing left
+    assert db.one("SELECT max(claim) FROM ferry.task") <= 2
 
 
 def test_stopped_in_the_midst_of_the_load(instant, db):
