@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,11 +42,12 @@ def rate(left, count, timeout=600):
 
 @contextlib.contextmanager
 def process(command, **options):
-    p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options)
+    p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True, **options)
     try:
         yield p
     finally:
-        p.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(p.pid, signal.SIGKILL)
         p.wait()
 
 
@@ -90,7 +92,8 @@ def celery(bench, count, task, source="", sink=""):
                       "--without-gossip", "--without-mingle"], env=env, cwd=bench.scratch) as p:
             got = rate(remaining, count)
             p.terminate()
-            p.wait(120)  # it ends what it has fetched
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it has been seen to hang
+                p.wait(60)  # it ends what it has fetched
             return got
 
 
