@@ -103,7 +103,7 @@ class Run:
         scratch = f"{self.directory}/scratch"
         if machine:
             os.mkdir(self.out)
-            self.disk = Disk(self.out)
+            self.disk = Disk(self.out, (1 << 30) + int(self.seconds) * (3 << 20))  # twice what comes to lie there
         for place in (self.spool, self.out, f"{self.out}/o", f"{self.out}/chain", scratch):
             os.makedirs(place, exist_ok=True)
             os.chmod(place, 0o777)

@@ -78,11 +78,9 @@ class Twins:
 class Disk:
     """A file system of its own on directory, that is as full as it is told to be."""
 
-    ROOM = 4 << 30
-
-    def __init__(self, directory):
-        self.directory, self.full = directory, False
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.ROOM},mode=777", "tmpfs", directory], check=True)
+    def __init__(self, directory, room):
+        self.directory, self.room, self.full = directory, room, False
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.room},mode=777", "tmpfs", directory], check=True)
 
     def resize(self, size):
         return subprocess.run(["mount", "-o", f"remount,size={size}", self.directory], stderr=subprocess.PIPE, text=True)
@@ -97,7 +95,7 @@ class Disk:
         return "no, it could not be made so"
 
     def make_room(self):
-        self.resize(self.ROOM)
+        self.resize(self.room)
 
     def umount(self):
         subprocess.run(["umount", "-l", self.directory], check=True)
