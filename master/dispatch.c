@@ -66,16 +66,20 @@ dispatch_next(struct slot *slot)
 }
 
 void
+dispatch_send_cancel(struct slot *slot, const struct task *task)
+{
+	struct msg msg = { .type = MSG_CANCEL, .cancel = { .task = task->id, .claim = task->claim } };
+
+	post_send(slot, &msg, -1);
+}
+
+void
 dispatch_cancel(struct slot *slot)
 {
-	struct msg msg = { .type = MSG_CANCEL };
-
 	if (slot->task == NULL || slot->cancelled)
 		return;
 	slot->cancelled = true;
-	msg.cancel.task = slot->task->id;
-	msg.cancel.claim = slot->task->claim;
-	post_send(slot, &msg, -1);
+	dispatch_send_cancel(slot, slot->task);
 }
 
 void

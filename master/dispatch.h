@@ -15,6 +15,7 @@ void dispatch_begin(struct master *m, struct slot *slot, struct task *task);
 
 /* Tells the worker that its task is cancelled, or no longer ours. */
 void dispatch_cancel(struct slot *slot);
+void dispatch_send_cancel(struct slot *slot, const struct task *task); /* of one that it has, in work or next */
 
 /* Lets an idle worker clear away abandoned uploads. */
 void dispatch_reap(struct slot *slot);

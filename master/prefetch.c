@@ -8,7 +8,6 @@
 #include "master/abandoned.h"
 #include "master/dispatch.h"
 #include "master/pool.h"
-#include "master/post.h"
 #include "master/results.h"
 #include "master/stock.h"
 
@@ -67,14 +66,10 @@ prefetch_returned(struct master *m, struct slot *slot)
 void
 prefetch_lapsed(struct slot *slot)
 {
-	struct msg msg = { .type = MSG_CANCEL };
-
 	if (slot->next == NULL || slot->next_cancelled)
 		return;
 	slot->next_cancelled = true;
-	msg.cancel.task = slot->next->id;
-	msg.cancel.claim = slot->next->claim;
-	post_send(slot, &msg, -1);
+	dispatch_send_cancel(slot, slot->next);
 }
 
 void

@@ -92,18 +92,20 @@ static bool
 main_carry(struct worker *w)
 {
 	struct msg_result result;
+	bool stays;
 
 	transfer_run(w, &result);
 	w->has_task = w->cancelled = w->stale = false;
 	if (w->unsettled)
 		return false;
-	result.goes_on = w->has_next && !worker_interrupted(w) && !w->retire;
-	result.ready = !w->has_next && !worker_interrupted(w) && !w->retire;
+	stays = !worker_interrupted(w) && !w->retire;
+	result.goes_on = stays && w->has_next;
+	result.ready = stays && !w->has_next;
 	session_result(w, &result);
 	main_tidy(w);
 	if (result.goes_on != 0 && !w->eof)
 		session_go_on(w);
-	return result.ready != 0 || result.goes_on != 0;
+	return stays;
 }
 
 /* Until it is told to go. */
