@@ -147,12 +147,16 @@ class Fleet:
         return self.proxies[-1]
 
     def cable(self, node, kind, net):
-        """From 10.NET.NODE.1 in the hub to 10.NET.NODE.2 in the node."""
-        end = f"{kind}{node}"
-        ip("-n", self.hub, "link", "add", end, "type", "veth", "peer", "name", kind, "netns", self.names[-1])
+        """
+        From 10.NET.NODE.1 in the hub to 10.NET.NODE.2 in the node, which knows the other end's hardware address: with the cable
+        pulled it would ask for it, and keep up to 200 KiB of what was sent meanwhile for as long as it asks, past the lease's end.
+        """
+        end, hardware = f"{kind}{node}", f"02:00:00:{net}:{node:02}:01"
+        ip("-n", self.hub, "link", "add", end, "address", hardware, "type", "veth", "peer", "name", kind, "netns", self.names[-1])
         for namespace, device, last in ((self.hub, end, 1), (self.names[-1], kind, 2)):
             ip("-n", namespace, "address", "add", f"10.{net}.{node}.{last}/24", "dev", device)
             ip("-n", namespace, "link", "set", device, "up")
+        ip("-n", self.names[-1], "neighbour", "replace", f"10.{net}.{node}.1", "lladdr", hardware, "dev", kind, "nud", "permanent")
 
     def start(self, count=3, **conf):
         for _ in range(count):
@@ -199,7 +203,7 @@ class Fleet:
     def held(self, node):
         """Tasks that run there."""
         row = node.row(self.db)
-        return [r["id"] for r in self.db.sql("SELECT id FROM ferry.task WHERE node = %s AND state = 'running'",
+        return [r["id"] for r in self.db.sql("SELECT id FROM ferry.task WHERE node = %s AND state = 'running' ORDER BY id",
                                              (row["id"],))] if row else []
 
     def wait_busy(self, node):
