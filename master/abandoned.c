@@ -17,31 +17,32 @@ abandoned_is_due(const struct master *m)
 	return m->queue.reap_at != 0 && m->queue.reap_at <= clock_ms();
 }
 
-static struct slot *
+/* Its index, -1 if there is none. */
+static int
 find_idle(const struct master *m)
 {
 	const struct slot *slot;
 
 	POOL_FOREACH (slot, m)
 		if (pool_is_available(m, slot))
-			return (struct slot *)slot;
-	return NULL;
+			return (int)(slot - m->pool.slots);
+	return -1;
 }
 
 void
 abandoned_run(struct master *m)
 {
 	struct queue *q = &m->queue;
-	struct slot *slot;
 	int64_t now = clock_ms();
+	int idle;
 
 	if (q->reap_at == 0)
 		q->reap_at = now + FIRST_MS;
 	/* a new configuration may want it sooner */
 	q->reap_at = clock_earlier(q->reap_at, now + m->conf->reap_interval_ms);
-	if (!abandoned_is_due(m) || (slot = find_idle(m)) == NULL)
+	if (!abandoned_is_due(m) || (idle = find_idle(m)) == -1)
 		return;
-	dispatch_reap(slot);
+	dispatch_reap(&m->pool.slots[idle]);
 	q->reap_at = now + m->conf->reap_interval_ms;
 	if (q->reap_later_at > now)
 		q->reap_at = clock_earlier(q->reap_at, q->reap_later_at);
@@ -50,7 +51,7 @@ abandoned_run(struct master *m)
 int64_t
 abandoned_deadline(const struct master *m)
 {
-	return find_idle(m) != NULL ? m->queue.reap_at : 0;
+	return find_idle(m) != -1 ? m->queue.reap_at : 0;
 }
 
 void
