@@ -36,9 +36,10 @@ cleanup() {
 	code=$?
 	trap - EXIT INT TERM
 	set +e
-	[ -s "$DIR/run/ferryd.pid" ] && kill -TERM "$(cat "$DIR/run/ferryd.pid")" 2>/dev/null
+	master=$(cat "$DIR/run/ferryd.pid" 2>/dev/null) # gone as soon as ferryd ends
+	[ -z "$master" ] || kill -TERM "$master" 2>/dev/null
 	[ -z "$TAIL" ] || kill "$TAIL" 2>/dev/null
-	for _ in $(seq 100); do [ -s "$DIR/run/ferryd.pid" ] && kill -0 "$(cat "$DIR/run/ferryd.pid")" 2>/dev/null || break; sleep 0.1; done
+	for _ in $(seq 100); do [ -n "$master" ] && kill -0 "$master" 2>/dev/null || break; sleep 0.1; done
 	[ -z "$NODE" ] || kill "$NODE" 2>/dev/null
 	[ ! -d "$DIR/ceph" ] || bash tests/ceph-dev.sh down "$DIR/ceph"
 	[ ! -s "$DIR/pg/postmaster.pid" ] || as_account "$PGBIN/pg_ctl" -s -D "$DIR/pg" -m fast stop
