@@ -3,6 +3,7 @@
  */
 #include "tests/unit/tap.h"
 #include "worker/sign.h"
+#include "worker/sign_canon.h"
 
 static const struct sign_key key = {
 	.access_key = "AKIDQjz3ltompVjBni5LitkWHFlFpwkn9U5q",
@@ -72,6 +73,25 @@ test_vendor(void)
 		is_str(signature(&cases[i].req, 1700000000, 1700000900), cases[i].signature, "%s", cases[i].what);
 }
 
+/* A key that nobody can derive, in the place of the one that is kept: what is signed with it until all are wiped. */
+static void
+test_key_is_derived_once(void)
+{
+	static const unsigned char marked[SIGN_KEPT_BYTES] = "marked";
+	struct sign_request req = { .method = "GET", .path = "/a", .nheaders = 1, .headers = { { "Host", "a" } } };
+	char right[64], other[64];
+
+	sign_forget_keys();
+	strlcpy(right, signature(&req, 1, 2), sizeof(right));
+	ok(sign_kept_find(key.secret_key, "1;2", (unsigned char[SIGN_KEPT_BYTES]){ 0 }), "a derived key is kept");
+	sign_forget_keys();
+	sign_kept_add(key.secret_key, "1;2", marked);
+	strlcpy(other, signature(&req, 1, 2), sizeof(other));
+	ok(strcmp(right, other) != 0, "what is kept is what signs");
+	sign_forget_keys();
+	is_str(signature(&req, 1, 2), right, "and is derived again when all are wiped");
+}
+
 static void
 test_tables(void)
 {
@@ -92,6 +112,7 @@ main(void)
 {
 	test_published();
 	test_vendor();
+	test_key_is_derived_once();
 	test_tables();
 	return done_testing();
 }

@@ -104,6 +104,23 @@ test_kept_keys(void)
 	test_key();
 }
 
+/* A key that nobody can derive, in the place of the one that is kept: it is what the next one gets, until all are wiped. */
+static void
+test_key_is_derived_once(void)
+{
+	static const unsigned char marked[SIGN_KEPT_BYTES] = "marked";
+	unsigned char out[32];
+
+	sign_forget_keys();
+	sign_kept_add(key.secret_key, "20130524/us-east-1/s3/aws4_request", marked);
+	is_int(sign_v4_key(&key, "20130524T000000Z", out), 0, "a key");
+	ok(memcmp(out, marked, sizeof(out)) == 0, "it is the one that was kept");
+	sign_forget_keys();
+	test_key();
+	ok(sign_kept_find(key.secret_key, "20130524/us-east-1/s3/aws4_request", (unsigned char[SIGN_KEPT_BYTES]){ 0 }),
+	    "and a derived one is kept");
+}
+
 static void
 test_presigned(void)
 {
@@ -198,6 +215,7 @@ main(void)
 	test_published();
 	test_key();
 	test_kept_keys();
+	test_key_is_derived_once();
 	test_presigned();
 	test_date();
 	test_odd();
