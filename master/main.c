@@ -4,6 +4,7 @@
 #include <bsd/libutil.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,20 +38,29 @@ struct options {
 	bool dump;
 };
 
-static void
-usage(void)
+static void __attribute__((noreturn))
+usage(FILE *out, int code)
 {
-	fprintf(stderr, "usage: ferryd [-dtTV] [-f file]\n");
-	exit(EX_USAGE);
+	fprintf(out, "usage: ferryd [-dhtTV] [-f file]\n"
+	    "  -d         stay in the foreground and log to standard error\n"
+	    "  -f file    the configuration, by default " DEFAULT_FILE "\n"
+	    "  -t, -T     test the configuration; print what is in force, secrets masked\n"
+	    "  -h, -V     print this; the version\n");
+	exit(code);
 }
 
 static struct options
 parse_options(int argc, char **argv)
 {
+	static const struct option names[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
 	struct options o = { .file = DEFAULT_FILE };
 	int c;
 
-	while ((c = getopt(argc, argv, "df:tTV")) != -1) {
+	while ((c = getopt_long(argc, argv, "df:htTV", names, NULL)) != -1) {
 		switch (c) {
 		case 'd':
 			o.foreground = true;
@@ -58,6 +68,8 @@ parse_options(int argc, char **argv)
 		case 'f':
 			o.file = optarg;
 			break;
+		case 'h':
+			usage(stdout, 0);
 		case 't':
 			o.test = true;
 			break;
@@ -68,11 +80,11 @@ parse_options(int argc, char **argv)
 			printf("ferryd %s\n", FERRY_VERSION);
 			exit(0);
 		default:
-			usage();
+			usage(stderr, EX_USAGE);
 		}
 	}
 	if (optind != argc)
-		usage();
+		usage(stderr, EX_USAGE);
 	return o;
 }
 

@@ -12,12 +12,12 @@
 struct kind {
 	const char *name;
 	bool has_id; /* or else a name of any form */
-	void (*say_why)(struct ctl *ctl, const char *which, const char *verb); /* nothing was changed */
+	void (*say_why)(struct ctl *ctl, const char *which); /* nothing was changed */
 };
 
 /* The state that the task is in, or that there is none. */
 static void
-say_why_task(struct ctl *ctl, const char *id, const char *verb)
+say_why_task(struct ctl *ctl, const char *id)
 {
 	PGresult *res = ctl_query(ctl, "SELECT state FROM ferry.task WHERE id = $1", 1, &id);
 
@@ -26,18 +26,17 @@ say_why_task(struct ctl *ctl, const char *id, const char *verb)
 	if (PQntuples(res) == 0)
 		warnx("task %s: there is none", id);
 	else
-		warnx("task %s: it is %s, so %s changes nothing", id, PQgetvalue(res, 0, 0),
-		    verb);
+		warnx("task %s: it is %s, so %s changes nothing", id, PQgetvalue(res, 0, 0), ctl->command->name);
 	PQclear(res);
 }
 
 static void
-say_why_queue(struct ctl *ctl, const char *name, const char *verb)
+say_why_queue(struct ctl *ctl, const char *name)
 {
 	char text[CTL_TEXT_MAX];
 
-	(void)ctl;
-	warnx("queue %s is not there to %s, or that is done already", ctl_clean(text, sizeof(text), name, CTL_WHOLE), verb);
+	warnx("queue %s is not there to %s, or that is done already", ctl_clean(text, sizeof(text), name, CTL_WHOLE),
+	    ctl->command->name);
 }
 
 static const struct kind tasks = { "task", true, say_why_task };
@@ -69,7 +68,7 @@ change(struct ctl *ctl, int argc, char **argv, int first, const struct kind *kin
 		} else if (PQgetvalue(res, 0, 0)[0] == 't') {
 			printf("%s %s %s\n", kind->name, ctl_clean(text, sizeof(text), argv[i], CTL_WHOLE), past);
 		} else {
-			kind->say_why(ctl, argv[i], argv[0]);
+			kind->say_why(ctl, argv[i]);
 			code = CTL_FAILED;
 		}
 		PQclear(res);

@@ -18,6 +18,7 @@
 
 struct ctl {
 	const char *config_file; /* -f, or NULL */
+	const struct ctl_command *command;
 	PGconn *conn;
 	bool quiet; /* ctl_query() says nothing about a lost connection */
 };
@@ -26,7 +27,8 @@ struct ctl_command {
 	const char *name;
 	const char *arguments;
 	const char *summary;
-	/* argv[0] is the command's name.  Returns the exit code; CTL_USAGE asks main() to print the command's usage. */
+	const char *options; /* lines for --help, or NULL where arguments says it all */
+	/* argv[0] is what it calls itself when it complains, "ferryctl NAME".  Returns the exit code; CTL_USAGE asks main() to print the command's usage. */
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 };
 #define CTL_USAGE (-1)
@@ -34,6 +36,7 @@ struct ctl_command {
 /* The commands. */
 int ctl_migrate(struct ctl *ctl, int argc, char **argv);
 int ctl_put(struct ctl *ctl, int argc, char **argv);
+extern const char ctl_put_options[];
 int ctl_ls(struct ctl *ctl, int argc, char **argv);
 int ctl_show(struct ctl *ctl, int argc, char **argv);
 int ctl_cancel(struct ctl *ctl, int argc, char **argv);

@@ -49,6 +49,19 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
+const char ctl_put_options[] =
+    "  -w, --wait                       follow the task until it is finished\n"
+    "  -q, --queue NAME                 by default \"default\"\n"
+    "  -p, --priority NUMBER            a higher one goes first; by default 0\n"
+    "  --if-exists overwrite|skip|fail  what if the destination is there; by default overwrite\n"
+    "  --dedup KEY                      refuse if an unfinished task has it\n"
+    "  --expect-size BYTES              how large the source must be\n"
+    "  --expect-crc64 NUMBER            what its CRC64 must be, in unsigned decimal\n"
+    "  --content-type TYPE              what the new object gets instead of the source's\n"
+    "  --storage-class CLASS            by default the destination's own\n"
+    "  --meta NAME=VALUE                user metadata; may be repeated\n"
+    "  --max-attempts NUMBER            how often a transfer may fail before the task does\n";
+
 /* A later option of the same name takes the place of the earlier one. */
 static void
 set_column(struct put *put, const char *name, const char *value)

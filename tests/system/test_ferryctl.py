@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from rig import BUILD, MIB, ferryctl, wait_until
+from rig import BUILD, MIB, ROOT, ferryctl, wait_until
 from stores import BUCKET
 
 
@@ -89,6 +89,18 @@ def test_retry_of_a_task_whose_key_is_taken_names_the_other(ctl, db):
 def test_wrong_usage(ctl, arguments):
     done = ctl(*arguments, check=False)
     assert done.returncode == 64 and done.stderr != "" and done.stdout == ""
+
+
+def test_help_of_a_command(ctl):
+    for name in ("migrate", "put", "ls", "show", "cancel", "retry", "priority", "pause", "resume", "reap"):
+        done = ctl(name, "--help")
+        assert done.stdout.startswith(f"usage: ferryctl [-f file] {name}") and done.stdout == ctl(name, "-h").stdout
+    options = set(re.findall(r"--[a-z0-9-]+", ctl("put", "--help").stdout))
+    page = open(f"{ROOT}/master/ctl/ferryctl.8").read()
+    page = page[page.index(".It Cm put"):page.index(".It Cm ls")]
+    assert options == {f"--{name}" for name in re.findall(r"Fl (?:\w , )?-([\w-]+)", page)}
+    done = ctl("put", "--bogus", check=False)
+    assert done.returncode == 64 and done.stderr.startswith("ferryctl put: unrecognized option '--bogus'")
 
 
 def test_database_that_cannot_be_reached(base):
