@@ -28,7 +28,10 @@ struct ctl_command {
 	const char *arguments;
 	const char *summary;
 	const char *options; /* lines for --help, or NULL where arguments says it all */
-	/* argv[0] is what it calls itself when it complains, "ferryctl NAME".  Returns the exit code; CTL_USAGE asks main() to print the command's usage. */
+	/*
+	 * argv[0] is what it calls itself when it complains, "ferryctl NAME".  Returns the exit code; CTL_USAGE asks main() to print
+	 * the command's usage.
+	 */
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 };
 #define CTL_USAGE (-1)

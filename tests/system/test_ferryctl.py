@@ -99,6 +99,8 @@ def test_help_of_a_command(ctl):
     page = open(f"{ROOT}/master/ctl/ferryctl.8").read()
     page = page[page.index(".It Cm put"):page.index(".It Cm ls")]
     assert options == {f"--{name}" for name in re.findall(r"Fl (?:\w , )?-([\w-]+)", page)}
+    done = subprocess.run([f"{BUILD}/ferryd", "--help"], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("usage: ferryd [-dhtTV] [-f file]")
     done = ctl("put", "--bogus", check=False)
     assert done.returncode == 64 and done.stderr.startswith("ferryctl put: unrecognized option '--bogus'")
 
