@@ -1,98 +1,149 @@
-/*
- * The channel: what goes over the socketpair, and the checks that come before anything received is
- * believed.
- */
 #include "common/channel.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Room for CONFIG, every STORE and a TASK at once, as the kernel counts packets: the memory that
- * holds them. */
+/* Room for CONFIG, every STORE and a TASK at once, in bytes as the kernel counts packets. */
 #define SEND_BUFFER (2 << 20)
 
 #define HEADER_LEN offsetof(struct msg, config)
 
-/* The strings of a message, where a sender may have left out the NUL. */
+/* A string of a message, or an array of strings.  A sender may have left out the NUL. */
 struct text_field {
 	size_t offset;
-	size_t size;
-	size_t count; /* of an array of such strings */
+	size_t size; /* of one string */
+	size_t count;
+	size_t stride; /* from one string to the next; 0: they follow one another */
 };
 
-#define TEXT(field)                                                                                \
-	{                                                                                          \
-		offsetof(struct msg, field), sizeof(((struct msg *)NULL)->field), 1                \
+#define TEXT(field)                                                                    \
+	{                                                                              \
+		offsetof(struct msg, field), sizeof(((struct msg *)NULL)->field), 1, 0 \
 	}
-#define TEXTS(field)                                                                               \
-	{                                                                                          \
-		offsetof(struct msg, field), sizeof(((struct msg *)NULL)->field[0]),               \
-		    sizeof(((struct msg *)NULL)->field) / sizeof(((struct msg *)NULL)->field[0])   \
+#define TEXTS(field)                                                                              \
+	{                                                                                         \
+		offsetof(struct msg, field), sizeof(((struct msg *)NULL)->field[0]),              \
+		    sizeof(((struct msg *)NULL)->field) / sizeof(((struct msg *)NULL)->field[0]), \
+		    0                                                                             \
 	}
 
 static const struct text_field config_texts[] = {
-    TEXT(config.peak_file),
-    TEXT(config.worker.database),
-    TEXTS(config.worker.allow),
-    {0, 0, 0},
+	TEXT(config.peak_file),
+	TEXT(config.worker.database),
+	TEXTS(config.worker.allow),
+	{ 0, 0, 0, 0 },
 };
 static const struct text_field store_texts[] = {
-    TEXT(store.store.name),
-    TEXT(store.store.endpoint),
-    TEXT(store.store.region),
-    TEXT(store.store.access_key),
-    TEXT(store.store.secret_key),
-    TEXT(store.store.session_token),
-    TEXT(store.store.secret_key_file),
-    TEXT(store.store.secret_key_env),
-    TEXT(store.store.access_key_file),
-    TEXT(store.store.session_token_file),
-    TEXT(store.store.root),
-    TEXT(store.store.ca_file),
-    TEXTS(store.store.resolve),
-    {0, 0, 0},
+	TEXT(store.store.name),
+	TEXT(store.store.endpoint),
+	TEXT(store.store.region),
+	TEXT(store.store.access_key),
+	TEXT(store.store.secret_key),
+	TEXT(store.store.session_token),
+	TEXT(store.store.secret_key_file),
+	TEXT(store.store.secret_key_env),
+	TEXT(store.store.access_key_file),
+	TEXT(store.store.session_token_file),
+	TEXT(store.store.credentials_file),
+	TEXT(store.store.credentials_profile),
+	TEXTS(store.store.credentials_command),
+	TEXT(store.store.root),
+	TEXT(store.store.kms_key),
+	TEXT(store.store.ca_file),
+	TEXTS(store.store.resolve),
+	{ 0, 0, 0, 0 },
 };
+static const struct text_field keys_texts[] = {
+	TEXT(keys.store),
+	TEXT(keys.endpoint),
+	TEXT(keys.keys.access_key),
+	TEXT(keys.keys.secret_key),
+	TEXT(keys.keys.session_token),
+	{ 0, 0, 0, 0 },
+};
+static const struct text_field refused_texts[] = { TEXT(refused.store), { 0, 0, 0, 0 } };
 static const struct text_field task_texts[] = {
-    TEXT(task.task.source),
-    TEXT(task.task.destination),
-    TEXT(task.task.content_type),
-    TEXT(task.task.storage_class),
-    TEXT(task.task.queue),
-    TEXT(task.task.metadata),
-    {0, 0, 0},
+	TEXT(task.task.source),
+	TEXT(task.task.destination),
+	TEXT(task.task.content_type),
+	TEXT(task.task.storage_class),
+	TEXT(task.task.queue),
+	TEXT(task.task.metadata),
+	{ 0, 0, 0, 0 },
 };
-static const struct text_field rate_texts[] = {TEXT(rate.store), {0, 0, 0}};
+static const struct text_field rate_texts[] = { TEXT(rate.store), { 0, 0, 0, 0 } };
+static const struct text_field database_texts[] = { TEXT(database.why), { 0, 0, 0, 0 } };
+static const struct text_field clock_texts[] = { TEXT(clock.store), { 0, 0, 0, 0 } };
+static const struct text_field certificate_texts[] = { TEXT(certificate.store), { 0, 0, 0, 0 } };
+static const struct text_field requests_texts[] = {
+	{ offsetof(struct msg, requests.list[0].store), CONFIG_NAME_MAX, REQUESTS_MAX,
+	    sizeof(struct msg_request) },
+	{ 0, 0, 0, 0 },
+};
+static const struct text_field connect_texts[] = { TEXT(connect.why), { 0, 0, 0, 0 } };
 static const struct text_field result_texts[] = {
-    TEXT(result.verified_by),
-    TEXT(result.etag),
-    TEXT(result.throttled_store),
-    TEXT(result.error),
-    {0, 0, 0},
+	TEXT(result.verified_by),
+	TEXT(result.etag),
+	TEXT(result.store),
+	TEXT(result.error),
+	TEXT(result.warning),
+	{ 0, 0, 0, 0 },
 };
 
 static const struct {
 	const char *name;
-	size_t len; /* of what follows the header */
+	size_t len; /* of the struct behind the header */
 	const struct text_field *texts;
 } types[] = {
-    [MSG_CONFIG] = {"CONFIG", sizeof(struct msg_config), config_texts},
-    [MSG_STORE] = {"STORE", sizeof(struct msg_store), store_texts},
-    [MSG_TASK] = {"TASK", sizeof(struct msg_task), task_texts},
-    [MSG_CANCEL] = {"CANCEL", sizeof(struct msg_cancel), NULL},
-    [MSG_REAP] = {"REAP", 0, NULL},
-    [MSG_RATE] = {"RATE", sizeof(struct msg_rate), rate_texts},
-    [MSG_LEASE] = {"LEASE", sizeof(struct msg_lease), NULL},
-    [MSG_RETIRE] = {"RETIRE", 0, NULL},
-    [MSG_STOP] = {"STOP", 0, NULL},
-    [MSG_LOG] = {"LOG", 0, NULL},
-    [MSG_READY] = {"READY", 0, NULL},
-    [MSG_PROGRESS] = {"PROGRESS", sizeof(struct msg_progress), NULL},
-    [MSG_RESULT] = {"RESULT", sizeof(struct msg_result), result_texts},
-    [MSG_RETURN] = {"RETURN", sizeof(struct msg_return), NULL},
+	[MSG_CONFIG] = { "CONFIG", sizeof(struct msg_config), config_texts },
+	[MSG_STORE] = { "STORE", sizeof(struct msg_store), store_texts },
+	[MSG_KEYS] = { "KEYS", sizeof(struct msg_keys), keys_texts },
+	[MSG_TASK] = { "TASK", sizeof(struct msg_task), task_texts },
+	[MSG_CANCEL] = { "CANCEL", sizeof(struct msg_cancel), NULL },
+	[MSG_REAP] = { "REAP", 0, NULL },
+	[MSG_RATE] = { "RATE", sizeof(struct msg_rate), rate_texts },
+	[MSG_LEASE] = { "LEASE", sizeof(struct msg_lease), NULL },
+	[MSG_RETIRE] = { "RETIRE", 0, NULL },
+	[MSG_STOP] = { "STOP", 0, NULL },
+	[MSG_LOG] = { "LOG", 0, NULL },
+	[MSG_CONNECT] = { "CONNECT", sizeof(struct msg_connect), connect_texts },
+	[MSG_READY] = { "READY", 0, NULL },
+	[MSG_PROGRESS] = { "PROGRESS", sizeof(struct msg_progress), NULL },
+	[MSG_RESULT] = { "RESULT", sizeof(struct msg_result), result_texts },
+	[MSG_RETURN] = { "RETURN", sizeof(struct msg_return), NULL },
+	[MSG_FAULT] = { "FAULT", sizeof(struct msg_fault), NULL },
+	[MSG_REFUSED] = { "REFUSED", sizeof(struct msg_refused), refused_texts },
+	[MSG_DATABASE] = { "DATABASE", sizeof(struct msg_database), database_texts },
+	[MSG_CLOCK] = { "CLOCK", sizeof(struct msg_clock), clock_texts },
+	[MSG_CERTIFICATE] = { "CERTIFICATE", sizeof(struct msg_certificate), certificate_texts },
+	[MSG_REQUESTS] = { "REQUESTS", sizeof(struct msg_requests), requests_texts },
+	[MSG_LOST] = { "LOST", sizeof(struct msg_lost), NULL },
 };
+
+const char *
+request_op_name(enum request_op op)
+{
+	static const char *const names[REQUEST_OPS] = {
+		[REQUEST_HEAD] = "head",
+		[REQUEST_GET] = "get",
+		[REQUEST_PUT] = "put",
+		[REQUEST_INITIATE] = "initiate",
+		[REQUEST_UPLOAD_PART] = "upload_part",
+		[REQUEST_COMPLETE] = "complete",
+		[REQUEST_ABORT] = "abort",
+		[REQUEST_LIST_PARTS] = "list_parts",
+		[REQUEST_LIST_UPLOADS] = "list_uploads",
+		[REQUEST_DELETE] = "delete",
+		[REQUEST_COPY] = "copy",
+		[REQUEST_COPY_PART] = "copy_part",
+	};
+
+	return (int)op >= 0 && op < REQUEST_OPS ? names[op] : "unknown";
+}
 
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -108,8 +159,8 @@ msg_type_name(int type)
 	return is_type(type) ? types[type].name : "unknown";
 }
 
-/* The master may do without privileges by now: then the limit of the system holds, and EAGAIN says
- * when it is hit. */
+/* Without privileges the system's limit holds.  channel_send() fails with EAGAIN when it is
+ * reached. */
 static void
 set_send_buffer(int fd)
 {
@@ -139,19 +190,19 @@ channel_pair(int fds[2])
 	return 0;
 }
 
-/* Room for one descriptor; alignment makes it two, so both are looked at. */
+/* Room for one descriptor.  Alignment may make it two. */
 union control {
 	struct cmsghdr align;
 	char buf[CMSG_SPACE(sizeof(int))];
 };
 
-/* A stretch of a packed message: so many bytes that follow, then so many zeros that do not. */
+/* A piece of a packed message: so many bytes follow, then so many zeros are left out. */
 struct run {
 	uint16_t bytes;
 	uint16_t zeros;
 };
 
-/* Zeros that are worth a run of their own; so packing adds one run at most. */
+/* Fewer zeros are sent as bytes, so that packing adds one run at most. */
 #define ZEROS_MIN (2 * sizeof(struct run))
 #define PACKED_MAX (sizeof(struct msg) + sizeof(struct run))
 _Static_assert(sizeof(struct msg) <= UINT16_MAX, "a run counts in 16 bits");
@@ -172,8 +223,7 @@ count_zeros(const unsigned char *in, size_t len)
 	return n;
 }
 
-/* Packs len bytes of in into out, which has room for len and one run.  Returns the packed length.
- */
+/* Packs len bytes into out, which has room for len and one run.  Returns the packed length. */
 static size_t
 pack(const unsigned char *in, size_t len, unsigned char *out)
 {
@@ -184,7 +234,7 @@ pack(const unsigned char *in, size_t len, unsigned char *out)
 
 		while ((zeros = count_zeros(in + end, len - end)) < ZEROS_MIN && end + zeros < len)
 			end += zeros + 1;
-		memcpy(out + used, &(struct run){(uint16_t)(end - from), (uint16_t)zeros},
+		memcpy(out + used, &(struct run){ (uint16_t)(end - from), (uint16_t)zeros },
 		    sizeof(struct run));
 		memcpy(out + used + sizeof(struct run), in + from, end - from);
 		used += sizeof(struct run) + end - from;
@@ -193,8 +243,7 @@ pack(const unsigned char *in, size_t len, unsigned char *out)
 	return used;
 }
 
-/* Unpacks exactly len bytes into out from all of in.  Returns 0, or -1 if the two do not fit each
- * other. */
+/* Unpacks all of in into exactly len bytes.  Returns 0, or -1 if the lengths do not fit. */
 static int
 unpack(const unsigned char *in, size_t in_len, unsigned char *out, size_t len)
 {
@@ -221,8 +270,8 @@ channel_send(int fd, const struct msg *msg, int fd_to_pass)
 {
 	union control control;
 	unsigned char packed[PACKED_MAX];
-	struct iovec iov = {.iov_base = packed};
-	struct msghdr hdr = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct iovec iov = { .iov_base = packed };
+	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *cmsg;
 	ssize_t n;
 
@@ -253,7 +302,7 @@ channel_send(int fd, const struct msg *msg, int fd_to_pass)
 	return n == -1 ? -1 : 0;
 }
 
-/* Takes the first descriptor out of the control data and closes any other. */
+/* Returns the first descriptor of the control data, or -1.  Closes the others. */
 static int
 take_descriptor(struct msghdr *hdr)
 {
@@ -276,6 +325,12 @@ take_descriptor(struct msghdr *hdr)
 	return taken;
 }
 
+static size_t
+stride_of(const struct text_field *text)
+{
+	return text->stride > 0 ? text->stride : text->size;
+}
+
 static void
 terminate_texts(struct msg *msg, const struct text_field *text)
 {
@@ -283,7 +338,7 @@ terminate_texts(struct msg *msg, const struct text_field *text)
 
 	for (; text != NULL && text->size > 0; text++)
 		for (i = 0; i < text->count; i++)
-			((char *)msg)[text->offset + (i + 1) * text->size - 1] = '\0';
+			((char *)msg)[text->offset + i * stride_of(text) + text->size - 1] = '\0';
 }
 
 static bool
@@ -292,7 +347,7 @@ in_range(int value, int max)
 	return value >= 0 && value <= max;
 }
 
-/* Whether every number is in range that somebody will index or count with. */
+/* Whether the numbers that serve as counts and indexes are in range. */
 static bool
 is_valid(const struct msg *msg)
 {
@@ -302,17 +357,35 @@ is_valid(const struct msg *msg)
 		       in_range(msg->config.worker.nallow, CONFIG_ALLOW_MAX) &&
 		       in_range(msg->config.worker.streams, CONFIG_STREAMS_MAX);
 	case MSG_STORE:
-		return in_range(msg->store.store.nresolve, CONFIG_RESOLVE_MAX);
+		return in_range(msg->store.store.nresolve, CONFIG_RESOLVE_MAX) &&
+		       in_range(msg->store.store.ncredentials_command, CONFIG_COMMAND_MAX);
 	case MSG_RESULT:
-		return in_range(msg->result.result, TASK_STALE) &&
-		       in_range(msg->result.error_class, CLASS_MEMORY) && in_range(msg->result.has_crc64, 1) &&
-		       in_range(msg->result.copied, 1) && in_range(msg->result.ready, 1) && in_range(msg->result.goes_on, 1) && in_range(msg->result.streams, CONFIG_STREAMS_MAX);
+		return in_range(msg->result.result, TASK_UNSETTLED) &&
+		       in_range(msg->result.error_class, CLASS_MEMORY) &&
+		       in_range(msg->result.trouble, TROUBLE_DATABASE) &&
+		       in_range(msg->result.end, END_DESTINATION) &&
+		       in_range(msg->result.served[END_SOURCE], 1) &&
+		       in_range(msg->result.served[END_DESTINATION], 1) &&
+		       in_range(msg->result.has_crc64, 1) && in_range(msg->result.copied, 1) &&
+		       in_range(msg->result.ready, 1) && in_range(msg->result.goes_on, 1) &&
+		       in_range(msg->result.streams, CONFIG_STREAMS_MAX);
+	case MSG_TASK:
+		return in_range(msg->task.seen[END_SOURCE], SEEN_SERVING) &&
+		       in_range(msg->task.seen[END_DESTINATION], SEEN_SERVING);
+	case MSG_REQUESTS:
+		return in_range(msg->requests.n, REQUESTS_MAX);
+	case MSG_FAULT:
+		return in_range(msg->fault.signo, NSIG - 1) && in_range(msg->fault.itself, 1);
+	case MSG_DATABASE:
+		return in_range(msg->database.word, DATABASE_FREE);
+	case MSG_CONNECT:
+		return in_range(msg->connect.word, CONNECT_DENY);
 	default:
 		return true;
 	}
 }
 
-/* Makes a message of a packet.  Returns 0, or -1 if it is none. */
+/* Makes a message of a packet.  Returns 0, or -1 for a packet that holds no message. */
 static int
 take_packet(const unsigned char *packet, size_t len, struct msg *msg)
 {
@@ -332,17 +405,16 @@ channel_recv(int fd, struct msg *msg, int *fd_passed)
 {
 	unsigned char packet[PACKED_MAX];
 	union control control;
-	struct iovec iov = {.iov_base = packet, .iov_len = sizeof(packet)};
-	struct msghdr hdr = {.msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = control.buf,
-	    .msg_controllen = sizeof(control.buf)};
+	struct iovec iov = { .iov_base = packet, .iov_len = sizeof(packet) };
+	struct msghdr hdr = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf) };
 	ssize_t n;
 	int bad, passed;
 
 	*fd_passed = -1;
-	/* A peer that died with words of ours unread leaves ECONNRESET in front of its own last
-	 * words. */
+	/* If the peer died with messages unread, ECONNRESET comes before its own last messages. */
 	while ((n = recvmsg(fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) == -1 &&
 	       (errno == EINTR || errno == ECONNRESET))
 		continue;

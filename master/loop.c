@@ -1,137 +1,110 @@
 /*
- * The loop: waits for signals, workers, their ends, the database and the clock, and lets whoever owns the event act.
- * Handlers run to completion and never wait.
+ * Waits for signals, workers and their ends, the database and the clock.  Handlers run to
+ * completion and never wait.
  */
 #include "master/loop.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sysexits.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "master/claim.h"
-#include "master/dispatch.h"
-#include "master/life.h"
-#include "master/limits.h"
-#include "master/notify.h"
-#include "master/oldest.h"
-#include "master/pool.h"
-#include "master/post.h"
-#include "master/prune.h"
-#include "master/queue.h"
-#include "master/quota.h"
-#include "master/reap.h"
-#include "master/reload.h"
-#include "master/results.h"
-#include "master/second.h"
-#include "master/settle.h"
-#include "master/shares.h"
-#include "master/signals.h"
-#include "master/stock.h"
+#include "common/base/clock.h"
+#include "master/events.h"
+#include "master/exits.h"
+#include "master/gather.h"
+#include "master/keys/keys.h"
+#include "master/limits/quota.h"
+#include "master/limits/shares.h"
+#include "master/node/second.h"
+#include "master/os/notify.h"
+#include "master/os/pause.h"
+#include "master/os/poll.h"
+#include "master/phase.h"
+#include "master/pool/connections.h"
+#include "master/pool/pool.h"
+#include "master/queue/behind.h"
+#include "master/queue/claim.h"
+#include "master/queue/deaths.h"
+#include "master/queue/done.h"
+#include "master/queue/handout.h"
+#include "master/queue/progress.h"
+#include "master/queue/requeue.h"
+#include "master/queue/revoked.h"
+#include "master/queue/stock.h"
+#include "master/reports.h"
 #include "master/title.h"
+#include "master/upkeep/blocker.h"
+#include "master/upkeep/prune.h"
+#include "master/upkeep/waits.h"
 
-#define FDS_MAX (3 + 2 * CONFIG_WORKERS_MAX)
-#define BLIND_MS 100 /* how often all descriptors are tried where poll() will not say which are ready */
-
-static void
-resize(struct master *m, int by)
-{
-	if (pool_resize(m, m->pool.target + by))
-		log_info("%d workers wanted", m->pool.target);
-	else if (m->pool.target == CONFIG_WORKERS_MAX)
-		log_info("%d workers wanted, the most that there can be", m->pool.target);
-	else
-		log_info("%d workers wanted, as before: memory_total holds no more", m->pool.target);
-}
-
-/* The pidfds say which it was, but for a process that none could be had for (too many open files, an old kernel). */
-static void
-on_child(struct master *m)
-{
-	struct slot *slot;
-
-	POOL_FOREACH (slot, m)
-		if (pool_is_live(slot) && slot->pidfd == -1)
-			reap_slot(m, slot);
-}
-
-static void
-on_signal(struct master *m, int signo)
-{
-	bool ending = master_is_ending(m);
-
-	switch (signo) {
-	case SIGTERM:
-	case SIGINT:
-		life_stop(m);
-		break;
-	case SIGQUIT:
-		life_drain(m);
-		break;
-	case SIGHUP:
-		if (!ending)
-			reload_configuration(m);
-		break;
-	case SIGUSR1:
-		reload_log(m);
-		break;
-	case SIGTTIN:
-	case SIGTTOU:
-		if (!ending)
-			resize(m, signo == SIGTTIN ? 1 : -1);
-		break;
-	case SIGCHLD:
-		on_child(m);
-		break;
-	default:
-		break;
-	}
-}
-
-static void
-on_signals(struct master *m)
-{
-	int signo;
-
-	while ((signo = signals_next(m->signal_fd)) != 0)
-		on_signal(m, signo);
-}
+#define FDS_MAX (6 + 2 * CONFIG_WORKERS_MAX + KEYS_FDS_MAX)
 
 static int64_t
 next_deadline(const struct master *m)
 {
-	int64_t at = clock_earlier(db_deadline(m->db), pool_deadline(m));
+	const int64_t deadlines[] = {
+		pool_deadline(&m->pool),
+		connections_deadline(&m->pool),
+		db_deadline(m->node.db),
+		node_deadline(&m->node),
+		second_deadline(&m->node),
+		quota_deadline(&m->limits),
+		shares_deadline(&m->limits),
+		keys_deadline(&m->keys),
+		revoked_deadline(&m->queue),
+		handout_deadline(&m->queue),
+		claim_deadline(&m->queue),
+		behind_deadline(&m->queue),
+		deaths_deadline(&m->queue),
+		progress_deadline(&m->queue),
+		done_deadline(&m->queue),
+		stock_deadline(&m->queue),
+		blocker_deadline(&m->upkeep),
+		prune_deadline(&m->upkeep),
+		waits_deadline(&m->upkeep),
+		phase_deadline(m),
+		exporter_deadline(&m->exporter),
+		gather_deadline(m),
+		cap_deadline(m->pool.cap),
+		notify_deadline(),
+		pause_deadline(&m->pause),
+	};
+	int64_t at = 0;
+	size_t i;
 
-	at = clock_earlier(at, clock_earlier(queue_deadline(m), claim_deadline(m)));
-	at = clock_earlier(at, clock_earlier(quota_deadline(m), shares_deadline(m)));
-	at = clock_earlier(at, clock_earlier(settle_deadline(m), life_deadline(m)));
-	at = clock_earlier(at, clock_earlier(oldest_deadline(m), prune_deadline(m)));
-	at = clock_earlier(at, clock_earlier(results_deadline(m), stock_deadline(m)));
-	at = clock_earlier(at, second_deadline(m));
-	return clock_earlier(at, clock_earlier(cap_deadline(m->cap), notify_deadline()));
+	for (i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
+		at = clock_earlier(at, deadlines[i]);
+	return at;
 }
 
-/* What the clock brings, and what the events of this turn have made due. */
+/*
+ * Does what the clock demands, and what the events of this turn have put on the agenda.  The order
+ * is that of the statements: quotas before claims, reconciling before the next claim.
+ */
 static void
-run_modules(struct master *m)
+run_parts(struct master *m)
 {
-	pool_run(m);
-	queue_run(m);
-	quota_run(m);
-	shares_run(m);
-	claim_run(m);
-	settle_run(m);
-	second_run(m);
-	results_run(m);
-	stock_run(m);
-	oldest_run(m);
-	prune_run(m);
-	life_run(m);
-	cap_run(m->cap);
+	pool_run(&m->pool);
+	connections_run(&m->pool);
+	node_run(&m->node);
+	quota_run(&m->limits);
+	shares_run(&m->limits);
+	keys_run(&m->keys);
+	requeue_run(&m->queue);
+	revoked_run(&m->queue);
+	handout_run(&m->queue);
+	claim_run(&m->queue);
+	behind_run(&m->queue);
+	deaths_run(&m->queue);
+	progress_run(&m->queue);
+	second_run(&m->node);
+	done_run(&m->queue);
+	stock_run(&m->queue);
+	blocker_run(&m->upkeep);
+	prune_run(&m->upkeep);
+	waits_run(&m->upkeep);
+	phase_run(m);
+	exporter_run(&m->exporter);
+	gather_run(m);
+	cap_run(m->pool.cap);
 	notify_run();
 	title_update(m);
 }
@@ -140,105 +113,82 @@ static nfds_t
 fill(const struct master *m, struct pollfd *fds)
 {
 	const struct slot *slot;
+	struct db *db = m->node.db;
 	nfds_t n = 0;
 
 	fds[n++] = (struct pollfd){ .fd = m->signal_fd, .events = POLLIN };
-	fds[n++] = (struct pollfd){ .fd = db_fd(m->db), .events = db_poll_events(m->db) };
-	fds[n++] = (struct pollfd){ .fd = second_fd(m), .events = second_poll_events(m) };
-	POOL_FOREACH (slot, m) {
-		if (!pool_is_live(slot))
+	fds[n++] = (struct pollfd){ .fd = db_fd(db), .events = db_poll_events(db) };
+	fds[n++] =
+	    (struct pollfd){ .fd = second_fd(&m->node), .events = second_poll_events(&m->node) };
+	fds[n++] =
+	    (struct pollfd){ .fd = aside_fd(&m->node), .events = aside_poll_events(&m->node) };
+	fds[n++] =
+	    (struct pollfd){ .fd = pooler_fd(&m->node), .events = pooler_poll_events(&m->node) };
+	fds[n++] = (struct pollfd){ .fd = exporter_fd(&m->exporter), .events = POLLIN };
+	POOL_FOREACH (slot, &m->pool) {
+		if (!slot_is_live(slot))
 			continue;
 		fds[n++] = (struct pollfd){ .fd = slot->channel,
 			.events = (short)(POLLIN | (TAILQ_EMPTY(&slot->outbox) ? 0 : POLLOUT)) };
 		fds[n++] = (struct pollfd){ .fd = slot->pidfd, .events = POLLIN };
 	}
-	return n;
+	return n + keys_fill(&m->keys, fds + n, KEYS_FDS_MAX);
 }
 
-/* The slots are those that fill() found live: none starts or ends between it and this, but by our own hand here. */
+/* The live slots are those that fill() found: none starts between fill() and here. */
 static void
 serve_workers(struct master *m, const struct pollfd *fds)
 {
 	struct slot *slot;
 
-	POOL_FOREACH (slot, m) {
-		if (!pool_is_live(slot))
+	POOL_FOREACH (slot, &m->pool) {
+		if (!slot_is_live(slot))
 			continue;
 		if (fds[0].revents & POLLOUT)
-			post_flush(slot);
+			outbox_flush(slot);
 		if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
-			dispatch_receive(m, slot);
+			reports_receive(m, slot);
 		if (fds[1].revents & POLLIN)
-			reap_slot(m, slot);
+			exits_take(m, slot);
 		fds += 2;
 	}
 }
 
-/* Why poll() refused, by its true cause; errno is its own. */
-static void
-log_blind(nfds_t n)
-{
-	struct rlimit limit;
-
-	if (errno == EINVAL && getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n)
-		log_error("%u descriptors cannot be watched, RLIMIT_NOFILE has become %llu: all are tried every %d ms, until it is "
-			  "raised", (unsigned)n, (unsigned long long)limit.rlim_cur, BLIND_MS);
-	else
-		log_error("%u descriptors cannot be watched: poll: %s; all are tried every %d ms", (unsigned)n, strerror(errno),
-		    BLIND_MS);
-}
-
-/*
- * Returns false if there is nothing to be looked at.  poll() refuses more descriptors than RLIMIT_NOFILE is at that time (somebody may
- * have lowered it since they were opened), and needs memory of the kernel's.  While it does, they count as ready now and then:
- * handlers never wait, so they can all be tried.
- */
 static bool
-await(struct pollfd *fds, nfds_t n, int timeout, bool *blind)
+serve_database(struct master *m)
 {
-	nfds_t i;
+	bool news = db_run(m->node.db);
 
-	if (poll(fds, n, timeout) >= 0) {
-		if (*blind)
-			log_info("descriptors can be watched again");
-		*blind = false;
-		return true;
-	}
-	if (errno == EINTR)
-		return false;
-	if (errno != EINVAL && errno != ENOMEM && errno != EAGAIN)
-		fatal(EX_SOFTWARE, "poll: %s", strerror(errno));
-	if (!*blind)
-		log_blind(n);
-	*blind = true;
-	poll(NULL, 0, timeout >= 0 && timeout < BLIND_MS ? timeout : BLIND_MS);
-	for (i = 0; i < n; i++)
-		fds[i].revents = (short)(fds[i].fd == -1 ? 0 : fds[i].events);
-	return true;
+	news |= second_receive(&m->node);
+	news |= aside_receive(&m->node);
+	news |= pooler_receive(&m->node);
+	return news;
 }
 
 void
 loop_run(struct master *m)
 {
 	struct pollfd fds[FDS_MAX];
-	bool blind = false, news;
+	bool news;
 	nfds_t n;
 
 	for (;;) {
-		run_modules(m);
-		news = db_run(m->db);
-		news |= second_receive(m);
-		if (m->phase == PHASE_GONE)
+		pause_turn(&m->pause, clock_boot_ms(), clock_ms());
+		run_parts(m);
+		news = serve_database(m);
+		if (m->state.phase == PHASE_GONE)
 			return;
 		n = fill(m, fds);
-		/* an answer that came in this moment has its consequences before anybody sleeps */
-		if (!await(fds, n, news ? 0 : clock_until(next_deadline(m)), &blind))
+		/* an answer of this moment may have consequences: no sleep before the next turn */
+		if (!poll_wait(fds, n, news ? 0 : clock_until(next_deadline(m))))
 			continue;
-		serve_workers(m, fds + 3);
-		claim_hand_out(m); /* before anything that takes longer: somebody has nothing to do */
+		serve_workers(m, fds + 6);
+		/* first, since idle workers wait for it */
+		handout_run(&m->queue);
+		if (fds[5].revents & (POLLIN | POLLHUP))
+			exporter_receive(&m->exporter);
 		if (fds[0].revents & POLLIN)
-			on_signals(m);
-		db_run(m->db);
-		second_receive(m);
+			events_signals(m);
+		serve_database(m);
 	}
 }

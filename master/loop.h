@@ -4,7 +4,7 @@
 #ifndef MASTER_LOOP_H
 #define MASTER_LOOP_H
 
-#include "master/ferryd.h"
+#include "master/master.h"
 
 /* Runs until the phase is PHASE_GONE. */
 void loop_run(struct master *m);

@@ -3,7 +3,7 @@
 # tests and the demo.  One mon, one OSD, one radosgw; no mgr, no systemd, no block
 # device.  Everything lives in one directory and listens on 127.0.0.1 only.
 #
-#   ceph-dev.sh install        apt-get install what is needed (Debian 12: Ceph 16.2)
+#   ceph-dev.sh install        install what is needed by apt-get (Debian 12: Ceph 16.2, 13: 18.2), or make the file tree
 #   ceph-dev.sh up   DIR       start (creates the cluster on first use); idempotent
 #   ceph-dev.sh down DIR       stop the daemons that 'up' started, by pid
 #   ceph-dev.sh env  DIR       print endpoint, keys, region, pids as shell assignments
@@ -11,6 +11,11 @@
 #
 # Remove all data with: ceph-dev.sh down DIR && rm -rf DIR
 #
+# Knobs, read at each call:
+#   CEPH_DEV_SUITE    run the Ceph of this release of Debian, such as trixie (Ceph 18.2).  Its programs come from a file
+#                     tree that mmdebstrap makes (500 MB, 2 minutes); they see DIR in a mount namespace of their own, so
+#                     that nothing stays mounted.  Needs root.  Default: none, the Ceph of this machine
+#   CEPH_DEV_TREE     the file tree (default /var/cache/ceph-dev/SUITE)
 # Knobs, read at first 'up' and kept in DIR/env afterwards:
 #   CEPH_DEV_PORT     RGW port; mon is +1, OSD +10..+29 (default: first free of 17480, 17580, ...)
 #   CEPH_DEV_STORE    bluestore (sparse file, survives down/up; default) or
@@ -24,11 +29,13 @@ unset STORE PORT ACCESS_KEY SECRET_KEY BUCKETS SIZE_GB FSID OSD_UUID MON_PORT
 LC_ALL=C; export LC_ALL
 unset CEPH_ARGS CEPH_CONF CEPH_KEYRING 2>/dev/null
 PKGS="radosgw ceph-mon ceph-osd ceph-common"
+SUITE=${CEPH_DEV_SUITE:-}
+TREE=${CEPH_DEV_TREE:-/var/cache/ceph-dev/$SUITE}
 TIMEOUT=${CEPH_DEV_TIMEOUT:-60}
 
 say() { printf 'ceph-dev: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
-usage() { sed -n '2,24s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,29s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 uuid() { cat /proc/sys/kernel/random/uuid; }
 
 # ---- processes: a pid file holds "pid starttime"; both must match -------------
@@ -89,9 +96,11 @@ mon_answers() { c quorum_status >/dev/null 2>&1; }
 osd_is_up() { c osd stat -f json 2>/dev/null | grep -Eq '"num_up_osds": ?1'; }
 
 write_conf() {
-  local asok=
+  local asok= classes
   # unix socket paths end at 107 bytes: no admin sockets in a very deep directory
   [ ${#DIR} -le 70 ] && asok="admin socket = $DIR/run/\$name.asok"
+  # Ceph 18 looks for its classes below the current directory, unless it is told where they are
+  classes=$(echo /usr/lib/*/rados-classes)
   cat > "$DIR/ceph.conf" <<CONF
 [global]
 fsid = $FSID
@@ -141,6 +150,7 @@ $asok
 [osd]
 osd data = $DIR/osd
 osd objectstore = $STORE
+osd class dir = ${classes%% *}
 bluestore block size = $((SIZE_GB << 30))
 bluestore block create = true
 bluestore block db create = false
@@ -213,7 +223,7 @@ up() {
     if [ -n "${CEPH_DEV_PORT:-}" ]; then
       PORT=$CEPH_DEV_PORT; ports_free "$PORT" || die "port $PORT or one of those after it is taken"
     elif [ -z "${PORT:-}" ] || ! ports_free "$PORT"; then
-      PORT=; for p in 17480 17580 17680 17780 17880 17980; do ports_free $p && { PORT=$p; break; }; done
+      PORT=; for ((p = 17480; p < 20480; p += 100)); do ports_free $p && { PORT=$p; break; }; done
       [ -n "$PORT" ] || die "no free ports; set CEPH_DEV_PORT"
     fi
     MON_PORT=$((PORT + 1))
@@ -293,11 +303,49 @@ ENV
   done
 }
 
+# ---- the Ceph of another Debian --------------------------------------------------
+install() { # install PACKAGE...
+  apt-get -qq -o DPkg::Lock::Timeout=300 update &&
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
+}
+mirror() { apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' | sed -n 's/^Debian http/http/p' | head -n 1; }
+make_tree() {
+  local uri
+  [ "$(id -u)" = 0 ] || die "needs root"
+  [ -x "$TREE/usr/bin/radosgw" ] && return
+  [ -e "$TREE" ] && die "$TREE is there, but has no radosgw; remove it first"
+  command -v mmdebstrap >/dev/null || install mmdebstrap >/dev/null || die "cannot install mmdebstrap"
+  uri=$(mirror)
+  mkdir -p "$(dirname "$TREE")" || exit
+  apt-config dump Acquire::Check-Valid-Until Acquire::Check-Date Acquire::http Acquire::https > "$TREE.apt" || exit
+  echo 'APT::Install-Recommends "false";' >> "$TREE.apt"
+  # made beside its place, so that what was interrupted is never taken for whole
+  rm -rf "$TREE.new"
+  mmdebstrap --quiet --mode=root --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+    --aptopt="$TREE.apt" --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --include="$(echo $PKGS | tr ' ' ,),curl,openssl,iproute2" "$SUITE" "$TREE.new" "${uri:-http://deb.debian.org/debian}" &&
+    mv "$TREE.new" "$TREE"
+}
+# 'up' goes on inside the tree, where DIR is at the same path; whatever it starts stays there.
+up_inside() {
+  [ "$(id -u)" = 0 ] || die "needs root"
+  [ -x "$TREE/usr/bin/radosgw" ] || die "no Ceph in $TREE; run: CEPH_DEV_SUITE=$SUITE $0 install"
+  export CEPH_DEV_INSIDE=1
+  # the ports are locked there, against others outside
+  exec unshare -m bash -c '
+    set -e; tree=$1 dir=$2 self=$3 tmp=${TMPDIR:-/tmp}
+    : >> "$tree/ceph-dev.sh"
+    for d in proc sys dev; do mount --rbind /$d "$tree/$d"; done
+    mkdir -p "$tree$tmp"; mount --bind "$tmp" "$tree$tmp"
+    mkdir -p "$tree$dir"; mount --bind "$dir" "$tree$dir"; mount --bind "$self" "$tree/ceph-dev.sh"
+    exec chroot "$tree" /bin/bash /ceph-dev.sh up "$dir"' _ "$TREE" "$DIR" "$(readlink -f "$0")"
+}
+
 [ $# -ge 1 ] || usage
 cmd=$1
 if [ "$cmd" = install ]; then
-  apt-get -qq -o DPkg::Lock::Timeout=300 update &&
-    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $PKGS curl openssl
+  if [ -n "$SUITE" ]; then make_tree; else install $PKGS curl openssl; fi
   exit
 fi
 [ $# -eq 2 ] || usage
@@ -309,6 +357,7 @@ case $cmd in
     # only ever touch a directory that is new, empty or ours
     if [ -d "$DIR" ] && [ ! -e "$DIR/.ceph-dev" ] && [ -n "$(ls -A "$DIR")" ]; then die "$DIR is not empty and not mine"; fi
     mkdir -p "$DIR" && : > "$DIR/.ceph-dev" || die "cannot write in $DIR"
+    [ -z "$SUITE" ] || [ -n "${CEPH_DEV_INSIDE:-}" ] || up_inside
     exec 9> "$DIR/.lock"; flock -w $((TIMEOUT * 4)) 9 || die "another ceph-dev.sh works in $DIR"
     # a killed 'up' may leave a mkfs behind: it holds the lock, so the next 'up' waits for it
     (up) || { down; say "up failed; logs are in $DIR/log"; exit 1; }

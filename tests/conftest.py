@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import tempfile
+import time
 
 import pytest
 
@@ -12,9 +13,9 @@ import stores
 from content import crc64_content, write_content
 from daemon import Ferryd
 from origin import Origin, make_certificate
-from rig import Database, MIB, Postgres, wait_until
+from rig import Database, MIB, Postgres, patience, wait_until
 
-LIMIT = 120  # seconds that a test may take, unless it is marked limit(seconds)
+LIMIT = 120  # seconds that a test may take on an idle machine, unless it is marked limit(seconds)
 
 
 def pytest_configure(config):
@@ -26,8 +27,13 @@ def pytest_runtest_call(item):
     marker = item.get_closest_marker("limit")
     seconds = marker.args[0] if marker else LIMIT
 
+    began = time.monotonic()
+
     def expired(number, frame):
-        raise TimeoutError(f"the test took more than {seconds} s")
+        left = began + seconds * patience() - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"the test took more than {seconds} s")
+        signal.alarm(int(left) + 1)
     signal.signal(signal.SIGALRM, expired)
     signal.alarm(seconds)
     yield
@@ -36,7 +42,7 @@ def pytest_runtest_call(item):
 
 @pytest.fixture(scope="session")
 def base():
-    """Everything of this session lies below it.  Short, since paths of sockets are; open to other accounts."""
+    """The directory of this session.  Its path is short, because paths of sockets are limited, and open to other accounts."""
     directory = tempfile.mkdtemp(prefix="ferry-")
     os.chmod(directory, 0o755)
     yield directory
@@ -78,7 +84,7 @@ def cos_process(base):
 
 @pytest.fixture
 def cos(cos_process):
-    """The COS endpoint, empty and without faults.  A test that passed leaves no upload open in it."""
+    """The COS endpoint, empty and without faults."""
     cos_process.reset()
     yield cos_process
     cos_process.reset()
@@ -93,8 +99,17 @@ def ceph(base):
         gateway.stop()
 
 
+@pytest.fixture(scope="session")
+def swift(base):
+    server = stores.Swift(f"{base}/swift")
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 class Gib:
-    """The object of 1 GiB that the big tests share: ceph://ferry-source/gib."""
+    """The object of 1 GiB that the large tests share: ceph://ferry-source/gib."""
 
     size, key = 1024 * MIB, "gib"
 
@@ -122,7 +137,7 @@ def certificate(base):
 
 
 class Spool:
-    """A directory with objects to carry, as a store of kind file."""
+    """A store of kind file with objects to carry."""
 
     def __init__(self, directory):
         self.root = directory
@@ -156,7 +171,7 @@ def tmp_base(base):
 
 @pytest.fixture
 def ferryd(tmp_base, db, request):
-    """Makes a ferryd: ferryd(stores, **configuration).  All are stopped at the end, and looked at for what they leave."""
+    """Makes a ferryd: ferryd(stores, **configuration).  At the end, stops all of them and checks what they leave behind."""
     made = []
 
     def make(store_table, start=True, **options):
@@ -178,7 +193,7 @@ def ferryd(tmp_base, db, request):
 
 def check_log(daemon):
     text = daemon.log_text()
-    for secret in (stores.COS_SECRET, stores.CEPH_SECRET):
+    for secret in (stores.COS_SECRET, stores.CEPH_SECRET, stores.SWIFT_SECRET):
         assert secret not in text, f"a secret is in the log of {daemon.name}"
     found = re.findall(r".*(?:AddressSanitizer|runtime error:|LeakSanitizer).*", text)
     assert not found, found

@@ -1,6 +1,5 @@
-/*
- * Start-up hygiene.
- */
+#include "worker/confine.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,25 +14,16 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "worker/confine.h"
+#include "common/base/log.h"
 
-#define CONFINE_LOOK_MS 400 /* how often */
-#define CONFINE_LOOKS 5	    /* that find the master gone, the last of them ends the process */
+/* The timer's interval, and how many looks that find no master end the process. */
+#define LOOK_MS 400
+#define LOOKS 5
 
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define CONFINE_TRACED
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define CONFINE_TRACED
-#endif
-
-static int watched = -1;
+static int watched = -1; /* the channel, for on_tick() */
 
 static void
-confine_check_user(int channel)
+check_user(int channel)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -54,13 +44,13 @@ confine(int slot, int channel, int keep)
 
 	if (close_range((unsigned)keep + 1, ~0U, 0) == -1)
 		fatal(EX_OSERR, "close_range: %s", strerror(errno));
-	confine_check_user(channel);
+	check_user(channel);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		fatal(EX_OSERR, "no_new_privs: %s", strerror(errno));
 	if (setrlimit(RLIMIT_CORE, &none) == -1)
 		fatal(EX_OSERR, "RLIMIT_CORE: %s", strerror(errno));
 #ifndef CONFINE_TRACED
-	/* the leak check of the sanitizers attaches to its own process, which this forbids */
+	/* forbids the leak check of the sanitizers, which attaches to its own process */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
 		fatal(EX_OSERR, "PR_SET_DUMPABLE: %s", strerror(errno));
 #endif
@@ -70,14 +60,15 @@ confine(int slot, int channel, int keep)
 }
 
 static void
-confine_on_tick(int sig)
+on_tick(int sig)
 {
 	static volatile sig_atomic_t gone;
 	struct pollfd pfd = { .fd = watched };
 	int saved = errno;
 
 	(void)sig;
-	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0 && ++gone == CONFINE_LOOKS)
+	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0 &&
+	    ++gone == LOOKS)
 		_exit(EX_UNAVAILABLE);
 	errno = saved;
 }
@@ -85,15 +76,16 @@ confine_on_tick(int sig)
 void
 confine_watch_master(int channel)
 {
-	struct sigaction tick = { .sa_handler = confine_on_tick, .sa_flags = SA_RESTART };
-	struct timeval often = { .tv_usec = CONFINE_LOOK_MS * 1000 };
+	struct sigaction tick = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
+	struct timeval often = { .tv_usec = LOOK_MS * 1000 };
 	struct itimerval timer = { .it_interval = often, .it_value = often };
 	int flags;
 
 	watched = channel;
 	sigemptyset(&tick.sa_mask);
 	if (sigaction(SIGALRM, &tick, NULL) == -1 || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
-	    (flags = fcntl(channel, F_GETFL)) == -1 || fcntl(channel, F_SETFL, flags | O_NONBLOCK) == -1 ||
+	    (flags = fcntl(channel, F_GETFL)) == -1 ||
+	    fcntl(channel, F_SETFL, flags | O_NONBLOCK) == -1 ||
 	    setitimer(ITIMER_REAL, &timer, NULL) == -1)
 		fatal(EX_OSERR, "watch the master: %s", strerror(errno));
 }

@@ -1,30 +1,39 @@
 /*
- * ferry-worker SLOT GENERATION LOGKIND: started by ferryd only, with the channel as descriptor 3.  LOGKIND is "file" (the
- * log is descriptor 4), "stderr" or "syslog".
+ * ferry-worker SLOT GENERATION LOG: carries tasks and reaps uploads, one after the other.  Only
+ * ferryd starts it: see common/channel.h.
+ *
+ * ferry-worker --probe read|write URI ...: makes some requests to each store, and prints what came
+ * of them.  Only "ferryctl doctor" starts it.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/channel.h"
+#include "worker/base/memory.h"
+#include "worker/session/connection.h"
+#include "worker/session/session.h"
+#include "worker/http/http.h"
+#include "worker/event/loop.h"
+#include "worker/endpoint/landlock.h"
+#include "worker/task/carry.h"
+#include "worker/cleanup/reap.h"
 #include "worker/confine.h"
-#include "worker/http.h"
-#include "worker/loop.h"
-#include "worker/memory.h"
-#include "worker/reap.h"
-#include "worker/session.h"
-#include "worker/transfer.h"
+#include "worker/fault.h"
+#include "worker/filter.h"
+#include "worker/probe.h"
 
-#define CHANNEL_FD 3
-#define LOG_FD 4
+#define HAND_BACK_MS 10000
 
 extern char **environ;
 
 static void
-main_options(struct worker *w, int argc, char **argv, int *last_fd)
+options(struct worker *w, int argc, char **argv, int *last_fd)
 {
 	const char *wrong;
 
@@ -36,18 +45,37 @@ main_options(struct worker *w, int argc, char **argv, int *last_fd)
 	if (wrong != NULL)
 		fatal(EX_USAGE, "slot or generation: %s", wrong);
 	log_init("ferry-worker", w->slot);
-	*last_fd = CHANNEL_FD;
-	if (strcmp(argv[3], "file") == 0) {
-		log_open_fd(LOG_FD);
-		*last_fd = LOG_FD;
-	} else if (strcmp(argv[3], "syslog") == 0) {
+	*last_fd = WORKER_CHANNEL_FD;
+	if (strcmp(argv[3], WORKER_LOG_FILE) == 0) {
+		log_open_fd(WORKER_LOG_FD);
+		*last_fd = WORKER_LOG_FD;
+	} else if (strcmp(argv[3], WORKER_LOG_SYSLOG) == 0) {
 		log_open_fd(LOG_FD_SYSLOG);
 	}
 }
 
-/* Something to do, or the end. */
 static bool
-main_has_news(void *arg, int64_t *wake)
+is_set_up(void *arg, int64_t *wake)
+{
+	(void)wake;
+	return ((const struct worker *)arg)->setup != NULL;
+}
+
+/* Returns the exit code. */
+static int
+probe(struct worker *w, int argc, char **argv)
+{
+	log_set_max_priority(LOG_ERR); /* what matters is printed */
+	if (loop_wait(w, is_set_up, w, 0) == LOOP_INTERRUPTED)
+		return EX_UNAVAILABLE;
+	landlock_restrict(w->setup);
+	filter_install();
+	probe_stores(w, strcmp(argv[2], WORKER_PROBE_WRITE) == 0, argv + 3, argc - 3);
+	return 0;
+}
+
+static bool
+has_news(void *arg, int64_t *wake)
 {
 	const struct worker *w = arg;
 
@@ -55,80 +83,83 @@ main_has_news(void *arg, int64_t *wake)
 	return w->has_task || w->reap || w->retire;
 }
 
-static bool
-main_is_set_up(void *arg, int64_t *wake)
-{
-	(void)wake;
-	return ((const struct worker *)arg)->setup != NULL;
-}
-
+/* Between tasks: puts a new configuration in force, and renews an old connection. */
 static void
-main_open_database(struct worker *w)
+tidy(struct worker *w)
 {
-	char name[32];
-
-	snprintf(name, sizeof(name), "ferry-worker %d", w->slot);
-	w->db = db_new(w->setup->config.worker.database, name, NULL);
-}
-
-/* Between tasks: a new configuration, a handle that has grown old. */
-static void
-main_tidy(struct worker *w)
-{
-	char database[CONFIG_PATH_MAX];
-
-	strlcpy(database, w->setup->config.worker.database, sizeof(database));
 	session_apply(w);
-	if (strcmp(database, w->setup->config.worker.database) != 0) {
-		db_free(w->db);
-		main_open_database(w);
-	} else if (db_age(w->db) > w->setup->config.worker.database_max_age_ms) {
+	if (db_age(w->db) > w->setup->config.worker.database_max_age_ms)
 		db_renew(w->db);
-	}
 }
 
-/* True if the master knows that we are ready for more. */
+/* Returns true if the worker goes on, and the master knows that. */
 static bool
-main_carry(struct worker *w)
+carry(struct worker *w)
 {
 	struct msg_result result;
 	bool stays;
 
-	transfer_run(w, &result);
-	w->has_task = w->cancelled = w->stale = false;
+	carry_task(w, &result);
+	connection_settle(w);
+	w->has_task = w->cancelled = w->revoked = false;
 	if (w->unsettled)
 		return false;
 	stays = !worker_interrupted(w) && !w->retire;
 	result.goes_on = stays && w->has_next;
 	result.ready = stays && !w->has_next;
 	session_result(w, &result);
-	main_tidy(w);
+	tidy(w);
 	if (result.goes_on != 0 && !w->eof)
 		session_go_on(w);
 	return stays;
 }
 
-/* Until it is told to go. */
+static void
+reap(struct worker *w)
+{
+	reap_run(w);
+	connection_settle(w);
+}
+
+/* A process that may not write to a root that was mounted late gives its task to a new process. */
+static void
+look_at_roots(struct worker *w)
+{
+	if (worker_interrupted(w) || !landlock_is_outdated(&w->task))
+		return;
+	log_info("task %" PRId64
+		 ": the root of its file store was mounted after this worker started; a new worker "
+		 "takes the task",
+	    w->task.id);
+	w->stop = true;
+	w->deadline = clock_ms() + HAND_BACK_MS;
+}
+
+/* Returns the exit code. */
 static int
-main_work(struct worker *w)
+work(struct worker *w)
 {
 	bool said;
 
-	if (loop_wait(w, main_is_set_up, w, 0) == -1)
+	if (loop_wait(w, is_set_up, w, 0) == LOOP_INTERRUPTED)
 		return 0;
-	main_open_database(w);
+	/* before the first word of a stranger is read */
+	landlock_restrict(w->setup);
+	filter_install();
+	connection_open(w);
 	session_ready(w);
 	for (;;) {
 		session_idle(w);
-		if (loop_wait(w, main_has_news, w, 0) == -1)
+		if (loop_wait(w, has_news, w, 0) == LOOP_INTERRUPTED)
 			return 0;
 		said = false;
-		if (w->has_task)
-			said = main_carry(w);
-		else if (w->retire)
+		if (w->has_task) {
+			look_at_roots(w);
+			said = carry(w);
+		} else if (w->retire)
 			return 0;
 		else
-			reap_run(w);
+			reap(w);
 		if (w->unsettled)
 			return EX_TEMPFAIL;
 		if (worker_interrupted(w) || w->retire)
@@ -143,20 +174,23 @@ int
 main(int argc, char **argv)
 {
 	static struct worker w;
-	int last_fd, rc;
+	int last_fd = WORKER_CHANNEL_FD, rc;
+	bool probes = argc >= 3 && strcmp(argv[1], WORKER_PROBE) == 0;
 
 	setproctitle_init(argc, argv, environ);
 	log_init("ferry-worker", -1);
-	w.channel = CHANNEL_FD;
+	w.channel = WORKER_CHANNEL_FD;
 	gethostname(w.host, sizeof(w.host) - 1);
-	main_options(&w, argc, argv, &last_fd);
+	if (!probes)
+		options(&w, argc, argv, &last_fd);
 	confine(w.slot, w.channel, last_fd);
 	memory_init();
 	confine_watch_master(w.channel);
+	fault_watch(w.channel, w.slot, w.generation);
 	w.http = http_new(&w);
 	setproctitle("-ferry-worker %d: starting", w.slot);
 
-	rc = main_work(&w);
+	rc = probes ? probe(&w, argc, argv) : work(&w);
 
 	db_free(w.db);
 	http_free(w.http);

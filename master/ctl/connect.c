@@ -1,6 +1,8 @@
 /*
- * From ferryctl to the database: which one, and one statement at a time.
+ * Finds the database, connects and sends statements.
  */
+#include "master/ctl/ctl.h"
+
 #include <confuse.h>
 #include <err.h>
 #include <errno.h>
@@ -10,10 +12,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "common/db.h"
-#include "master/ctl/ctl.h"
-
-#define DEFAULT_FILE FERRY_SYSCONFDIR "/ferryd.conf"
+#include "common/base/memory.h"
+#include "common/db/db.h"
 
 static void __attribute__((format(printf, 2, 0)))
 print_config_error(cfg_t *cfg, const char *fmt, va_list ap)
@@ -26,50 +26,60 @@ print_config_error(cfg_t *cfg, const char *fmt, va_list ap)
 }
 
 /*
- * Reads "database", and nothing else, from a configuration: whoever may use ferryctl need not be
- * able to read the stores' secrets that a check of the whole file would read.  Returns 0 or an exit
- * code.
+ * A parser for the setting "database" alone.  A check of the whole file would read the stores'
+ * secrets, which a user of ferryctl need not be able to read.
  */
+static cfg_t *
+make_parser(void)
+{
+	cfg_opt_t anything[] = {
+		CFG_STR("__unknown", NULL, CFGF_NONE),
+		CFG_END(),
+	};
+	/* libConfuse skips unknown settings, but not unknown sections. */
+	cfg_opt_t options[] = {
+		CFG_STR("database", NULL, CFGF_NONE),
+		CFG_SEC("worker", anything, CFGF_NONE),
+		CFG_SEC("http", anything, CFGF_NONE),
+		CFG_SEC("metrics", anything, CFGF_NONE),
+		CFG_SEC("store", anything, CFGF_MULTI | CFGF_TITLE),
+		CFG_STR("__unknown", NULL, CFGF_NONE),
+		CFG_END(),
+	};
+	cfg_t *cfg = cfg_init(options, CFGF_IGNORE_UNKNOWN);
+
+	if (cfg != NULL)
+		cfg_set_error_function(cfg, print_config_error);
+	return cfg;
+}
+
+/* Fills in *database, a heap string.  Returns 0, or an exit code after a message. */
 static int
 read_database(const char *file, char **database)
 {
-	cfg_opt_t anything[] = {
-	    CFG_STR("__unknown", NULL, CFGF_NONE),
-	    CFG_END(),
-	};
-	/* libConfuse skips unknown settings, but loses its way in unknown sections: each is named
-	 * here. */
-	cfg_opt_t options[] = {
-	    CFG_STR("database", NULL, CFGF_NONE),
-	    CFG_SEC("worker", anything, CFGF_NONE),
-	    CFG_SEC("http", anything, CFGF_NONE),
-	    CFG_SEC("store", anything, CFGF_MULTI | CFGF_TITLE),
-	    CFG_STR("__unknown", NULL, CFGF_NONE),
-	    CFG_END(),
-	};
-	cfg_t *cfg = cfg_init(options, CFGF_IGNORE_UNKNOWN);
+	cfg_t *cfg = make_parser();
 	int code = EX_CONFIG;
 
 	if (cfg == NULL) {
 		warn("%s", file);
 		return EX_OSERR;
 	}
-	cfg_set_error_function(cfg, print_config_error);
 	switch (cfg_parse(cfg, file)) {
 	case CFG_SUCCESS:
 		if (cfg_getstr(cfg, "database") == NULL) {
 			warnx(
-			    "%s: no database is set; database = \"host=... dbname=...\" is needed",
-			    file);
+			    "%s: no database is set; add database = \"host=... dbname=...\"", file);
 		} else {
-			*database = strdup(cfg_getstr(cfg, "database"));
-			code = *database != NULL ? 0 : EX_OSERR;
+			*database = memory_strdup(cfg_getstr(cfg, "database"));
+			code = 0;
 		}
 		break;
 	case CFG_FILE_ERROR:
 		warn("%s", file);
+		warnx("use an account that may read it, name another with -f, or set "
+		      "FERRYCTL_DATABASE");
 		break;
-	default: /* print_config_error() has said it */
+	default: /* print_config_error() has printed the error */
 		break;
 	}
 	cfg_free(cfg);
@@ -83,10 +93,10 @@ find_database(const struct ctl *ctl, char **database)
 
 	if (ctl->config_file != NULL)
 		return read_database(ctl->config_file, database);
-	if (env == NULL && (access(DEFAULT_FILE, F_OK) == 0 || errno != ENOENT))
-		return read_database(DEFAULT_FILE, database);
-	*database = strdup(env != NULL ? env : "");
-	return *database != NULL ? 0 : EX_OSERR;
+	if (env == NULL && (access(CTL_DEFAULT_FILE, F_OK) == 0 || errno != ENOENT))
+		return read_database(CTL_DEFAULT_FILE, database);
+	*database = memory_strdup(env != NULL ? env : "");
+	return 0;
 }
 
 static void
@@ -96,13 +106,26 @@ print_notice(void *arg, const char *message)
 	fprintf(stderr, "ferryctl: %s", message);
 }
 
+/* The time zone stays that of the user. */
+static int
+set_session(struct ctl *ctl)
+{
+	PGresult *res = PQexec(ctl->conn, db_session_for_people);
+	bool set = db_error_class(res) == DB_ERR_NONE;
+
+	if (!set)
+		ctl_complain(res, "session");
+	PQclear(res);
+	return set ? 0 : ctl_exit_code(ctl);
+}
+
 int
 ctl_connect(struct ctl *ctl)
 {
-	/* What stands before dbname, which holds the whole conninfo, gives way to it. */
-	const char *keywords[] = {
-	    "connect_timeout", "fallback_application_name", "dbname", "client_encoding", NULL};
-	const char *values[] = {"10", "ferryctl", NULL, "UTF8", NULL};
+	/* dbname holds the whole conninfo, which overrides the keywords in front of dbname. */
+	const char *keywords[] = { "connect_timeout", "fallback_application_name", "dbname",
+		"client_encoding", NULL };
+	const char *values[] = { "10", "ferryctl", NULL, "UTF8", NULL };
 	char *database = NULL;
 	int code = find_database(ctl, &database);
 
@@ -115,10 +138,20 @@ ctl_connect(struct ctl *ctl)
 	if (PQstatus(ctl->conn) != CONNECTION_OK) {
 		warnx("%.*s", (int)strcspn(PQerrorMessage(ctl->conn), "\n"),
 		    PQerrorMessage(ctl->conn));
+		warnx("\"ferryctl doctor\" says what would mend that");
 		return EX_UNAVAILABLE;
 	}
 	PQsetNoticeProcessor(ctl->conn, print_notice, NULL);
-	return 0;
+	return ctl->leaves_no_trace ? 0 : set_session(ctl);
+}
+
+/* Whether a function of the schema has raised the error: it says itself what is not allowed. */
+static bool
+is_own_sentence(const PGresult *res)
+{
+	const char *function = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+
+	return function != NULL && strcmp(function, "exec_stmt_raise") == 0;
 }
 
 void
@@ -131,11 +164,14 @@ ctl_complain(const PGresult *res, const char *what)
 	    ctl_clean(clean, sizeof(clean), message, CTL_WHOLE));
 	switch (db_error_class(res)) {
 	case DB_ERR_SCHEMA:
-		warnx("is the schema there and up to date? \"ferryctl migrate\" sees to it");
+		warnx("the schema is missing or not up to date; \"ferryctl migrate\" mends that");
 		break;
 	case DB_ERR_ACCESS:
-		warnx("this needs a role that is granted ferry_daemon (or ferry_producer, to put "
-		      "and to look)");
+		if (is_own_sentence(res))
+			break;
+		warnx(
+		    "this needs the role ferry_daemon (ferry_producer is enough for put, ls, show, "
+		    "and cancel and retry of its own tasks)");
 		break;
 	default:
 		break;
@@ -153,6 +189,12 @@ ctl_query(struct ctl *ctl, const char *sql, int nparams, const char *const *para
 		ctl_complain(res, "");
 	PQclear(res);
 	return NULL;
+}
+
+int64_t
+ctl_number(const PGresult *res, int row, int column)
+{
+	return strtoll(PQgetvalue(res, row, column), NULL, 10);
 }
 
 int

@@ -1,9 +1,9 @@
 /*
- * ferryctl: what its commands share.  A command runs once and ends the program, so it may wait for the database, unlike
- * everything else in this project, and its connection is a plain one.
+ * ferryctl: what its commands share.  A command runs once and ends the program, so its connection
+ * simply waits for the database.
  *
- * What a command prints comes from rows that anybody may have written: every string goes through ctl_clean(), every
- * source through uri_redact() first.
+ * Any producer may have written the rows that a command prints.  Every string goes through
+ * ctl_clean(), and every URI through uri_redact() first.
  */
 #ifndef MASTER_CTL_CTL_H
 #define MASTER_CTL_CTL_H
@@ -13,72 +13,93 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CTL_FAILED 1 /* exit code: the thing asked for did not succeed */
-#define CTL_TEXT_MAX (8192 * 4 + 1)
+#define CTL_DEFAULT_FILE FERRY_SYSCONFDIR "/ferryd.conf"
+#define CTL_FAILED 1 /* the exit code of a command that did not succeed */
+#define CTL_USAGE (-1) /* a command's answer to wrong arguments */
+#define CTL_TEXT_MAX (8192 * 4 + 1) /* bytes of the longest text after ctl_clean() */
 
 struct ctl {
 	const char *config_file; /* -f, or NULL */
 	const struct ctl_command *command;
 	PGconn *conn;
-	bool quiet; /* ctl_query() says nothing about a lost connection */
+	bool quiet; /* ctl_query() does not report a lost connection */
+	bool leaves_no_trace; /* ctl_connect() sets nothing: the command does, in a transaction */
 };
 
 struct ctl_command {
 	const char *name;
 	const char *arguments;
 	const char *summary;
-	const char *options; /* lines for --help, or NULL where arguments says it all */
-	/*
-	 * argv[0] is what it calls itself when it complains, "ferryctl NAME".  Returns the exit code; CTL_USAGE asks main() to print
-	 * the command's usage.
-	 */
+	const char *options; /* lines for --help, or NULL */
+	/* argv[0] is "ferryctl NAME", for messages.  Returns the exit code, or CTL_USAGE. */
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 };
-#define CTL_USAGE (-1)
 
 /* The commands. */
 int ctl_migrate(struct ctl *ctl, int argc, char **argv);
 int ctl_put(struct ctl *ctl, int argc, char **argv);
 extern const char ctl_put_options[];
 int ctl_ls(struct ctl *ctl, int argc, char **argv);
+extern const char ctl_ls_options[];
 int ctl_show(struct ctl *ctl, int argc, char **argv);
+extern const char ctl_show_options[];
+int ctl_status(struct ctl *ctl, int argc, char **argv);
+extern const char ctl_status_options[];
+int ctl_watch(struct ctl *ctl, int argc, char **argv);
 int ctl_cancel(struct ctl *ctl, int argc, char **argv);
 int ctl_retry(struct ctl *ctl, int argc, char **argv);
 int ctl_priority(struct ctl *ctl, int argc, char **argv);
 int ctl_pause(struct ctl *ctl, int argc, char **argv);
+extern const char ctl_pause_options[];
 int ctl_resume(struct ctl *ctl, int argc, char **argv);
 int ctl_reap(struct ctl *ctl, int argc, char **argv);
+int ctl_doctor(struct ctl *ctl, int argc, char **argv);
+extern const char ctl_doctor_options[];
 
 /*
- * Finds the database's address (the file of -f, $FERRYCTL_DATABASE, the default configuration file, libpq's environment)
- * and connects.  Returns 0, or an exit code after it has said why.
+ * Connects to the database of the file of -f, else of $FERRYCTL_DATABASE, else of the default
+ * configuration, else of libpq's environment.  Returns 0, or an exit code after a message.
  */
 int ctl_connect(struct ctl *ctl);
 
-/*
- * Sends one statement with text parameters.  Returns its result, or NULL after it has said why not; then
- * ctl_exit_code() is what to exit with.
- */
+/* Sends a statement with parameters as text.  Returns its result, or NULL after a message. */
 PGresult *ctl_query(struct ctl *ctl, const char *sql, int nparams, const char *const *params);
+
+/* The exit code after ctl_query() returned NULL. */
 int ctl_exit_code(const struct ctl *ctl);
 
-/* Says that what failed, because of the error in res, with a hint on what to do. */
+/* Prints the error in res, with what failed in front of it and a hint behind it. */
 void ctl_complain(const PGresult *res, const char *what);
 
-/* Follows the task until it is finished; progress on a terminal.  Returns 0 for done, CTL_FAILED for anything else. */
+/* A number of a result. */
+int64_t ctl_number(const PGresult *res, int row, int column);
+
+/*
+ * Waits for the end of a task, and shows its progress on a terminal.  Returns the exit code: 0 if
+ * the task is done.
+ */
 int ctl_wait(struct ctl *ctl, const char *id);
 
-/* Checks that s is the id of a task.  Returns 0, or -1 after it has said so. */
+/* Whether s is a task's id.  Returns 0, or -1 after a message. */
 int ctl_check_id(const char *s);
 
-/* s with control characters replaced by '?', at most so many columns of a terminal; what is too long loses its head ("…"). */
+/*
+ * Copies s with a '?' for each character that cannot be printed.  Returns buf.  A text of more than
+ * so many columns of a terminal loses its beginning ("…").
+ */
 char *ctl_clean(char *buf, size_t size, const char *s, size_t columns);
 #define CTL_WHOLE ((size_t)-1)
 
-/* Columns that s takes on a terminal. */
+/* Likewise, but a text that is too wide loses its end. */
+char *ctl_clip(char *buf, size_t size, const char *s, size_t columns);
+
+/* Copies a URI for the terminal: redacted and cleaned.  Returns buf. */
+char *ctl_clean_uri(char *buf, size_t size, const char *uri);
+
+/* The columns that s takes on a terminal. */
 size_t ctl_width(const char *s);
 
-/* Prints s, padded with blanks to so many columns. */
+/* Prints s and pads it with blanks to so many columns. */
 void ctl_pad(const char *s, size_t columns);
 
 #endif

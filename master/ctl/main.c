@@ -1,6 +1,8 @@
 /*
- * ferryctl, the operator's tool: options, the table of commands, exit codes of sysexits.h.
+ * ferryctl, the operator's tool.  Exit codes are those of sysexits.h.
  */
+#include "master/ctl/ctl.h"
+
 #include <err.h>
 #include <getopt.h>
 #include <locale.h>
@@ -8,19 +10,28 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "master/ctl/ctl.h"
-
 static const struct ctl_command commands[] = {
-    {"migrate", "", "create or upgrade the schema", NULL, ctl_migrate},
-    {"put", "[options] source destination", "ask for an object to be carried; prints the task's id", ctl_put_options, ctl_put},
-    {"ls", "[-n count] [-q queue] [-s state]", "list tasks, the newest first", NULL, ctl_ls},
-    {"show", "id", "print all that is known of a task", NULL, ctl_show},
-    {"cancel", "id ...", "cancel queued or running tasks", NULL, ctl_cancel},
-    {"retry", "id ...", "queue failed or cancelled tasks again", NULL, ctl_retry},
-    {"priority", "number id ...", "give unfinished tasks another priority", NULL, ctl_priority},
-    {"pause", "queue ...", "let queues give out no more tasks", NULL, ctl_pause},
-    {"resume", "queue ...", "let them go on", NULL, ctl_resume},
-    {"reap", "[--dry-run]", "abort uploads that no task owns any more", NULL, ctl_reap},
+	{ "status", "[--json] [--bytes]",
+	    "show the fleet on one screen; exit code 1 if there is trouble", ctl_status_options,
+	    ctl_status },
+	{ "migrate", "[-n]", "create or upgrade the schema; -n: say only what would be done", NULL,
+	    ctl_migrate },
+	{ "put", "[options] source destination", "add a task that carries an object; prints its id",
+	    ctl_put_options, ctl_put },
+	{ "ls", "[options]", "list tasks, the newest first", ctl_ls_options, ctl_ls },
+	{ "show", "[options] id", "tell the story of a task; print its columns and uploads",
+	    ctl_show_options, ctl_show },
+	{ "watch", "id ...", "follow tasks to their end", NULL, ctl_watch },
+	{ "cancel", "id ...", "cancel queued or running tasks", NULL, ctl_cancel },
+	{ "retry", "id ...", "queue failed or cancelled tasks again", NULL, ctl_retry },
+	{ "priority", "number id ...", "give unfinished tasks another priority", NULL,
+	    ctl_priority },
+	{ "pause", "[--create] queue ...", "start no more tasks of these queues", ctl_pause_options,
+	    ctl_pause },
+	{ "resume", "queue ...", "start tasks of paused queues again", NULL, ctl_resume },
+	{ "reap", "[--dry-run]", "abort abandoned uploads", NULL, ctl_reap },
+	{ "doctor", "[--json] [--write] [uri ...]", "look for what keeps ferryd from its work",
+	    ctl_doctor_options, ctl_doctor },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -39,8 +50,8 @@ usage(FILE *out)
 static void
 usage_of(FILE *out, const struct ctl_command *command)
 {
-	fprintf(out, "usage: ferryctl [-f file] %s%s%s\n", command->name, command->arguments[0] != '\0' ? " " : "",
-	    command->arguments);
+	fprintf(out, "usage: ferryctl [-f file] %s%s%s\n", command->name,
+	    command->arguments[0] != '\0' ? " " : "", command->arguments);
 }
 
 static int
@@ -68,38 +79,72 @@ find_command(const char *name)
 	return NULL;
 }
 
-int
-main(int argc, char **argv)
+/* The options in front of the command.  Returns true with an exit code if they end the program. */
+static bool
+take_options(struct ctl *ctl, int argc, char **argv, int *code)
 {
 	static const struct option options[] = {
-	    {"file", required_argument, NULL, 'f'},
-	    {"help", no_argument, NULL, 'h'},
-	    {"version", no_argument, NULL, 'V'},
-	    {NULL, 0, NULL, 0},
+		{ "file", required_argument, NULL, 'f' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
 	};
-	struct ctl ctl = {0};
-	char name[64];
-	int c, code;
+	int c;
 
-	/* What comes from the database is UTF-8, whatever the locale of the session. */
-	if (setlocale(LC_CTYPE, "C.UTF-8") == NULL)
-		setlocale(LC_CTYPE, "");
+	*code = 0;
 	while ((c = getopt_long(argc, argv, "+f:hV", options, NULL)) != -1) {
 		switch (c) {
 		case 'f':
-			ctl.config_file = optarg;
+			ctl->config_file = optarg;
 			break;
 		case 'h':
 			usage(stdout);
-			return 0;
+			return true;
 		case 'V':
 			printf("ferryctl %s\n", FERRY_VERSION);
-			return 0;
+			return true;
 		default:
 			usage(stderr);
-			return EX_USAGE;
+			*code = EX_USAGE;
+			return true;
 		}
 	}
+	return false;
+}
+
+static int
+run_command(struct ctl *ctl, int argc, char **argv)
+{
+	char name[64];
+	int code;
+
+	snprintf(name, sizeof(name), "ferryctl %s", ctl->command->name);
+	argv[0] = name;
+	optind = 0; /* getopt_long() starts anew on the command's own options */
+	code = ctl->command->run(ctl, argc, argv);
+	PQfinish(ctl->conn);
+	if (code == CTL_USAGE) {
+		usage_of(stderr, ctl->command);
+		return EX_USAGE;
+	}
+	if (fflush(stdout) != 0) {
+		warn("standard output");
+		return EX_IOERR;
+	}
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ctl ctl = { 0 };
+	int code;
+
+	/* The database's texts are UTF-8, whatever the locale of the session is. */
+	if (setlocale(LC_CTYPE, "C.UTF-8") == NULL)
+		setlocale(LC_CTYPE, "");
+	if (take_options(&ctl, argc, argv, &code))
+		return code;
 	argc -= optind;
 	argv += optind;
 	if (argc == 0) {
@@ -113,18 +158,5 @@ main(int argc, char **argv)
 	}
 	if (asks_for_help(argc, argv))
 		return help(ctl.command);
-	snprintf(name, sizeof(name), "ferryctl %s", ctl.command->name);
-	argv[0] = name;
-	optind = 0; /* getopt_long() starts anew on the command's own options */
-	code = ctl.command->run(&ctl, argc, argv);
-	PQfinish(ctl.conn);
-	if (code == CTL_USAGE) {
-		usage_of(stderr, ctl.command);
-		return EX_USAGE;
-	}
-	if (fflush(stdout) != 0) {
-		warn("standard output");
-		return EX_IOERR;
-	}
-	return code;
+	return run_command(&ctl, argc, argv);
 }

@@ -1,6 +1,8 @@
 /*
- * ferryctl put: one INSERT.  Columns that no option names are left to the schema's defaults.
+ * ferryctl put: inserts a task.  Columns without an option keep the schema's defaults.
  */
+#include "master/ctl/ctl.h"
+
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
@@ -8,18 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/uri.h"
-#include "master/ctl/ctl.h"
+#include "common/base/memory.h"
+#include "common/base/uri.h"
 
 #define COLUMNS_MAX 16
 
 struct put {
-	const char *columns[COLUMNS_MAX]; /* names, from this file only */
+	/* The row. */
+	const char *columns[COLUMNS_MAX]; /* names, all from this file */
 	const char *values[COLUMNS_MAX];
 	int ncolumns;
 	const char *metadata[64]; /* NAME=VALUE */
 	int nmetadata;
-	const char *dedup_key;
+
+	const char *dedup_key; /* or NULL */
 	bool wait;
 };
 
@@ -35,34 +39,34 @@ enum {
 };
 
 static const struct option options[] = {
-    {"wait", no_argument, NULL, 'w'},
-    {"queue", required_argument, NULL, 'q'},
-    {"priority", required_argument, NULL, 'p'},
-    {"if-exists", required_argument, NULL, OPT_IF_EXISTS},
-    {"dedup", required_argument, NULL, OPT_DEDUP},
-    {"expect-size", required_argument, NULL, OPT_SIZE},
-    {"expect-crc64", required_argument, NULL, OPT_CRC64},
-    {"content-type", required_argument, NULL, OPT_TYPE},
-    {"storage-class", required_argument, NULL, OPT_CLASS},
-    {"meta", required_argument, NULL, OPT_META},
-    {"max-attempts", required_argument, NULL, OPT_ATTEMPTS},
-    {NULL, 0, NULL, 0},
+	{ "wait", no_argument, NULL, 'w' },
+	{ "queue", required_argument, NULL, 'q' },
+	{ "priority", required_argument, NULL, 'p' },
+	{ "if-exists", required_argument, NULL, OPT_IF_EXISTS },
+	{ "dedup", required_argument, NULL, OPT_DEDUP },
+	{ "expect-size", required_argument, NULL, OPT_SIZE },
+	{ "expect-crc64", required_argument, NULL, OPT_CRC64 },
+	{ "content-type", required_argument, NULL, OPT_TYPE },
+	{ "storage-class", required_argument, NULL, OPT_CLASS },
+	{ "meta", required_argument, NULL, OPT_META },
+	{ "max-attempts", required_argument, NULL, OPT_ATTEMPTS },
+	{ NULL, 0, NULL, 0 },
 };
 
 const char ctl_put_options[] =
     "  -w, --wait                       follow the task until it is finished\n"
-    "  -q, --queue NAME                 by default \"default\"\n"
-    "  -p, --priority NUMBER            a higher one goes first; by default 0\n"
-    "  --if-exists overwrite|skip|fail  what if the destination is there; by default overwrite\n"
-    "  --dedup KEY                      refuse if an unfinished task has it\n"
-    "  --expect-size BYTES              how large the source must be\n"
-    "  --expect-crc64 NUMBER            what its CRC64 must be, in unsigned decimal\n"
-    "  --content-type TYPE              what the new object gets instead of the source's\n"
-    "  --storage-class CLASS            by default the destination's own\n"
+    "  -q, --queue NAME                 the queue; by default \"default\"\n"
+    "  -p, --priority NUMBER            a higher priority goes first; by default 0\n"
+    "  --if-exists overwrite|skip|fail  if the destination exists; by default overwrite\n"
+    "  --dedup KEY                      refuse if an unfinished task has this key\n"
+    "  --expect-size BYTES              the size that the source must have\n"
+    "  --expect-crc64 NUMBER            the CRC64 that it must have, in unsigned decimal\n"
+    "  --content-type TYPE              of the new object; by default the source's\n"
+    "  --storage-class CLASS            of the new object; by default the store's\n"
     "  --meta NAME=VALUE                user metadata; may be repeated\n"
-    "  --max-attempts NUMBER            how often a transfer may fail before the task does\n";
+    "  --max-attempts NUMBER            failed transfers after which the task fails\n";
 
-/* A later option of the same name takes the place of the earlier one. */
+/* Sets a column, in place of an earlier value. */
 static void
 set_column(struct put *put, const char *name, const char *value)
 {
@@ -77,6 +81,7 @@ set_column(struct put *put, const char *name, const char *value)
 		put->ncolumns++;
 }
 
+/* Returns 0, or -1 after a message. */
 static int
 set_number(struct put *put, const char *name, const char *value, long long min, long long max)
 {
@@ -190,37 +195,32 @@ check_uris(const char *source, const char *destination)
 		return -1;
 	}
 	if (uri.is_url) {
-		warnx("destination: a URL can only be a source; a destination looks like "
-		      "STORE://bucket/key");
+		warnx("destination: a URL can only be a source; write STORE://bucket/key");
 		return -1;
 	}
 	return 0;
 }
 
-/* The pairs as one JSON object, made by the server.  *json is NULL if there are none; else to be
- * freed.  0 or -1. */
+/* Makes a JSON object of the pairs, with the server's help.  *json is a heap string, NULL without
+ * pairs.  Returns 0 or -1. */
 static int
 build_metadata(struct ctl *ctl, const struct put *put, char **json)
 {
-	const char *params[3];
+	enum { OBJECT };
 	PGresult *res;
-	char *name;
 	int i;
 
 	*json = NULL;
 	for (i = 0; i < put->nmetadata; i++) {
-		name = strndup(put->metadata[i], strcspn(put->metadata[i], "="));
-		params[0] = *json != NULL ? *json : "{}";
-		params[1] = name;
-		params[2] = strchr(put->metadata[i], '=') + 1;
-		res = name == NULL
-			  ? NULL
-			  : ctl_query(ctl,
-				"SELECT $1::jsonb || jsonb_build_object($2::text, $3::text)", 3,
-				params);
+		char *name = memory_strdup(put->metadata[i]), *equals = strchr(name, '=');
+		const char *params[] = { *json != NULL ? *json : "{}", name, equals + 1 };
+
+		*equals = '\0';
+		res = ctl_query(
+		    ctl, "SELECT $1::jsonb || jsonb_build_object($2::text, $3::text)", 3, params);
 		free(name);
 		free(*json);
-		*json = res != NULL ? strdup(PQgetvalue(res, 0, 0)) : NULL;
+		*json = res != NULL ? memory_strdup(PQgetvalue(res, 0, OBJECT)) : NULL;
 		PQclear(res);
 		if (*json == NULL)
 			return -1;
@@ -228,43 +228,65 @@ build_metadata(struct ctl *ctl, const struct put *put, char **json)
 	return 0;
 }
 
-/* Says which task already has the dedup key. */
+/* Names the task that has the dedup key. */
 static void
 explain_dedup(struct ctl *ctl, const struct put *put)
 {
 	PGresult *res = ctl_query(ctl,
-	    "SELECT id, state FROM ferry.task WHERE dedup_key = $1 AND state IN ('queued', "
-	    "'running')",
+	    "SELECT id, state"
+	    "  FROM ferry.task"
+	    " WHERE dedup_key = $1"
+	    "   AND created_by = current_user"
+	    "   AND state IN ('queued', 'running')",
 	    1, &put->dedup_key);
+	enum { ID, STATE };
 	char key[1024];
 
 	if (res != NULL && PQntuples(res) == 1)
-		warnx("task %s has the dedup key \"%s\" and is still %s", PQgetvalue(res, 0, 0),
-		    ctl_clean(key, sizeof(key), put->dedup_key, CTL_WHOLE), PQgetvalue(res, 0, 1));
+		warnx("task %s has the dedup key \"%s\" and is still %s", PQgetvalue(res, 0, ID),
+		    ctl_clean(key, sizeof(key), put->dedup_key, CTL_WHOLE),
+		    PQgetvalue(res, 0, STATE));
 	PQclear(res);
 }
 
+/* Writes the statement.  Its names of columns come from this file. */
+static void
+write_insert(char *sql, size_t size, const struct put *put)
+{
+	char parameter[16];
+	int i;
+
+	strlcpy(sql, "INSERT INTO ferry.task (", size);
+	for (i = 0; i < put->ncolumns; i++) {
+		strlcat(sql, i > 0 ? ", " : "", size);
+		strlcat(sql, put->columns[i], size);
+	}
+	strlcat(sql, ") VALUES (", size);
+	for (i = 0; i < put->ncolumns; i++) {
+		snprintf(parameter, sizeof(parameter), "%s$%d", i > 0 ? ", " : "", i + 1);
+		strlcat(sql, parameter, size);
+	}
+	strlcat(sql, ") RETURNING id", size);
+}
+
+/*
+ * life of a row: new -> queued
+ *
+ * Returns 0 with the id, or -1 after a message.
+ */
 static int
 insert(struct ctl *ctl, const struct put *put, char *id, size_t size)
 {
-	char sql[1024] = "INSERT INTO ferry.task (", parameter[16];
+	enum { ID };
+	char sql[1024];
 	const char *state;
 	PGresult *res;
-	int i, ret = -1;
+	int ret = -1;
 
-	for (i = 0; i < put->ncolumns; i++) {
-		strlcat(sql, i > 0 ? ", " : "", sizeof(sql));
-		strlcat(sql, put->columns[i], sizeof(sql));
-	}
-	strlcat(sql, ") VALUES (", sizeof(sql));
-	for (i = 0; i < put->ncolumns; i++) {
-		snprintf(parameter, sizeof(parameter), "%s$%d", i > 0 ? ", " : "", i + 1);
-		strlcat(sql, parameter, sizeof(sql));
-	}
-	strlcat(sql, ") RETURNING id", sizeof(sql));
+	write_insert(sql, sizeof(sql), put);
 	res = PQexecParams(ctl->conn, sql, put->ncolumns, NULL, put->values, NULL, NULL, 0);
 	if (PQresultStatus(res) == PGRES_TUPLES_OK) {
-		strlcpy(id, PQgetvalue(res, 0, 0), size);
+		strlcpy(id, PQgetvalue(res, 0, ID), size);
 		ret = 0;
 	} else {
 		ctl_complain(res, "no task was made");
@@ -279,7 +301,7 @@ insert(struct ctl *ctl, const struct put *put, char *id, size_t size)
 int
 ctl_put(struct ctl *ctl, int argc, char **argv)
 {
-	struct put put = {0};
+	struct put put = { 0 };
 	char id[32], *json;
 	int c, code;
 

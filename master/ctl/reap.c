@@ -1,6 +1,8 @@
 /*
- * ferryctl reap: asks the daemons to abort what is abandoned, and waits until they have.
+ * ferryctl reap: asks the daemons to abort abandoned uploads, and waits until they have tried all.
  */
+#include "master/ctl/ctl.h"
+
 #include <err.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -9,39 +11,40 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/uri.h"
-#include "master/ctl/ctl.h"
+#include "common/base/clock.h"
 
 #define LOOK_INTERVAL_US 250000
-#define IDLE_MAX_MS 60000 /* without one upload less */
-#define SHOWN "50"
+#define IDLE_MAX_MS 60000 /* gives up after so long without progress */
+#define SHOWN "50" /* failed uploads */
 
+enum { LIST_TASK, LIST_CREATED_AT, LIST_DESTINATION, LIST_ERROR, LIST_NOTE };
 static const char sql_list[] =
-    "SELECT task, to_char(created_at, 'YYYY-MM-DD HH24:MI:SS'), destination, coalesce(error, ''), "
-    "CASE WHEN spoiled THEN ' (a spoiled object)' ELSE '' END "
-    "FROM ferry.abandoned ORDER BY created_at, task";
+    "SELECT task, to_char(created_at, 'YYYY-MM-DD HH24:MI:SS'), destination,"
+    "       coalesce(error, ''), CASE WHEN spoiled THEN ' (a spoiled object)' ELSE '' END"
+    "  FROM ferry.abandoned"
+    " ORDER BY created_at, task";
 
-static const char sql_live[] =
-    "SELECT count(*) FROM ferry.node WHERE renewed_at + lease >= now()";
+static const char sql_live[] = "SELECT count(*)"
+			       "  FROM ferry.node"
+			       " WHERE renewed_at + lease >= now()";
 
-/* Only what was abandoned when it was asked for: the rest is the next reaping's. */
+enum { REAP_COUNT, REAP_NOW };
+static const char sql_reap[] = "SELECT ferry.reap(), now()";
+
+/* Counts what was abandoned before $1.  Later uploads belong to the next reaping. */
+enum { LEFT_UNTRIED, LEFT_ALL };
 static const char sql_left[] =
-    "SELECT count(*) FILTER (WHERE tried_at IS NULL OR error IS NULL), count(*) FROM ferry.abandoned "
-    "WHERE created_at <= $1";
+    "SELECT count(*) FILTER (WHERE tried_at IS NULL OR error IS NULL), count(*)"
+    "  FROM ferry.abandoned"
+    " WHERE created_at <= $1";
 
-static const char sql_failed[] =
-    "SELECT task, destination, error FROM ferry.abandoned WHERE error IS NOT NULL AND created_at <= $1 "
-    "ORDER BY task LIMIT " SHOWN;
-
-static void
-clean_uri(char *buf, size_t size, const char *uri)
-{
-	char redacted[CTL_TEXT_MAX];
-
-	uri_redact(redacted, sizeof(redacted), uri);
-	ctl_clean(buf, size, redacted, CTL_WHOLE);
-}
+enum { FAILED_TASK, FAILED_DESTINATION, FAILED_ERROR };
+static const char sql_failed[] = "SELECT task, destination, error"
+				 "  FROM ferry.abandoned"
+				 " WHERE error IS NOT NULL"
+				 "   AND created_at <= $1"
+				 " ORDER BY task"
+				 " LIMIT " SHOWN;
 
 static int
 list(struct ctl *ctl)
@@ -53,10 +56,12 @@ list(struct ctl *ctl)
 	if (res == NULL)
 		return ctl_exit_code(ctl);
 	for (i = 0; i < PQntuples(res); i++) {
-		clean_uri(destination, sizeof(destination), PQgetvalue(res, i, 2));
-		ctl_clean(error, sizeof(error), PQgetvalue(res, i, 3), CTL_WHOLE);
-		printf("task %s, begun %s: %s%s%s%s\n", PQgetvalue(res, i, 0), PQgetvalue(res, i, 1), destination,
-		    PQgetvalue(res, i, 4), error[0] != '\0' ? ": " : "", error);
+		ctl_clean_uri(
+		    destination, sizeof(destination), PQgetvalue(res, i, LIST_DESTINATION));
+		ctl_clean(error, sizeof(error), PQgetvalue(res, i, LIST_ERROR), CTL_WHOLE);
+		printf("task %s, begun %s: %s%s%s%s\n", PQgetvalue(res, i, LIST_TASK),
+		    PQgetvalue(res, i, LIST_CREATED_AT), destination, PQgetvalue(res, i, LIST_NOTE),
+		    error[0] != '\0' ? ": " : "", error);
 	}
 	if (PQntuples(res) == 0)
 		printf("no abandoned uploads\n");
@@ -64,35 +69,36 @@ list(struct ctl *ctl)
 	return 0;
 }
 
-/* One number, or -1 after the reason was said. */
+/* The number of nodes that are running, or -1 after a message. */
 static int64_t
-ask_number(struct ctl *ctl, const char *sql)
+count_live(struct ctl *ctl)
 {
-	PGresult *res = ctl_query(ctl, sql, 0, NULL);
-	int64_t n = -1;
+	PGresult *res = ctl_query(ctl, sql_live, 0, NULL);
+	enum { COUNT };
+	int64_t n = res != NULL ? ctl_number(res, 0, COUNT) : -1;
 
-	if (res != NULL)
-		n = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
 	PQclear(res);
 	return n;
 }
 
 static void
-say_failed(struct ctl *ctl, const char *asked_at)
+print_failed(struct ctl *ctl, const char *asked_at)
 {
 	PGresult *res = ctl_query(ctl, sql_failed, 1, &asked_at);
 	char destination[CTL_TEXT_MAX], error[CTL_TEXT_MAX];
 	int i;
 
 	for (i = 0; res != NULL && i < PQntuples(res); i++) {
-		clean_uri(destination, sizeof(destination), PQgetvalue(res, i, 1));
-		ctl_clean(error, sizeof(error), PQgetvalue(res, i, 2), CTL_WHOLE);
-		warnx("task %s: %s: could not be aborted: %s", PQgetvalue(res, i, 0), destination, error);
+		ctl_clean_uri(
+		    destination, sizeof(destination), PQgetvalue(res, i, FAILED_DESTINATION));
+		ctl_clean(error, sizeof(error), PQgetvalue(res, i, FAILED_ERROR), CTL_WHOLE);
+		warnx("task %s: %s: could not be aborted: %s", PQgetvalue(res, i, FAILED_TASK),
+		    destination, error);
 	}
 	PQclear(res);
 }
 
-/* Until each of them is gone or has met a reason to stay.  Returns the exit code. */
+/* Waits until each upload is gone or has failed to go.  Returns the exit code. */
 static int
 await(struct ctl *ctl, const char *asked_at, int64_t asked)
 {
@@ -102,8 +108,8 @@ await(struct ctl *ctl, const char *asked_at, int64_t asked)
 	for (;;) {
 		if ((res = ctl_query(ctl, sql_left, 1, &asked_at)) == NULL)
 			return ctl_exit_code(ctl);
-		untried = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-		left = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
+		untried = ctl_number(res, 0, LEFT_UNTRIED);
+		left = ctl_number(res, 0, LEFT_ALL);
 		PQclear(res);
 		if (untried < least) {
 			least = untried;
@@ -113,11 +119,15 @@ await(struct ctl *ctl, const char *asked_at, int64_t asked)
 			break;
 		usleep(LOOK_INTERVAL_US);
 	}
-	printf("%" PRId64 " abandoned uploads aborted, %" PRId64 " left\n", left < asked ? asked - left : 0, left);
-	say_failed(ctl, asked_at);
+	printf("%" PRId64 " abandoned uploads aborted, %" PRId64 " left\n",
+	    left < asked ? asked - left : 0, left);
+	print_failed(ctl, asked_at);
 	if (untried > 0)
-		warnx("%" PRId64 " were not taken up for %d s: is a worker free, on their hosts?  They stay listed, and the "
-		      "daemon goes on by itself", untried, IDLE_MAX_MS / 1000);
+		warnx(
+		    "nothing was aborted for %d s, and %" PRId64
+		    " uploads were not tried: is a worker idle on their hosts?  The daemons go on "
+		    "by themselves",
+		    IDLE_MAX_MS / 1000, untried);
 	return left > 0 ? CTL_FAILED : 0;
 }
 
@@ -128,18 +138,19 @@ reap(struct ctl *ctl)
 	PGresult *res;
 	int64_t asked, live;
 
-	if ((live = ask_number(ctl, sql_live)) == -1 ||
-	    (res = ctl_query(ctl, "SELECT ferry.reap(), now()", 0, NULL)) == NULL)
+	if ((live = count_live(ctl)) == -1 || (res = ctl_query(ctl, sql_reap, 0, NULL)) == NULL)
 		return ctl_exit_code(ctl);
-	asked = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-	strlcpy(asked_at, PQgetvalue(res, 0, 1), sizeof(asked_at));
+	asked = ctl_number(res, 0, REAP_COUNT);
+	strlcpy(asked_at, PQgetvalue(res, 0, REAP_NOW), sizeof(asked_at));
 	PQclear(res);
 	if (asked == 0) {
 		printf("no abandoned uploads\n");
 		return 0;
 	}
 	if (live == 0) {
-		warnx("no ferryd is running; the next to start aborts %" PRId64 " abandoned uploads", asked);
+		warnx("no ferryd is running; the next one that starts will abort %" PRId64
+		      " abandoned uploads",
+		    asked);
 		return CTL_FAILED;
 	}
 	return await(ctl, asked_at, asked);
@@ -149,8 +160,8 @@ int
 ctl_reap(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct option options[] = {
-	    {"dry-run", no_argument, NULL, 'n'},
-	    {NULL, 0, NULL, 0},
+		{ "dry-run", no_argument, NULL, 'n' },
+		{ NULL, 0, NULL, 0 },
 	};
 	bool dry_run = false;
 	int c, code;

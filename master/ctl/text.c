@@ -1,6 +1,8 @@
 /*
- * Strings on a terminal: made harmless, measured, cut and padded.
+ * Strings on a terminal: cleaned, measured, cut and padded.
  */
+#include "master/ctl/ctl.h"
+
 #include <err.h>
 #include <limits.h>
 #include <stdio.h>
@@ -8,16 +10,14 @@
 #include <string.h>
 #include <wchar.h>
 
-#include "master/ctl/ctl.h"
+#include "common/base/uri.h"
 
-/*
- * Bytes of the character at s.  *columns is what it takes on the terminal; what is no character, or
- * not to be printed, is shown as a question mark.
- */
+/* The bytes of the character at s.  *columns are those that it takes on the terminal: one if it is
+ * not printable, for the question mark in its place. */
 static size_t
 next_char(const char *s, size_t *columns, bool *printable)
 {
-	mbstate_t state = {0};
+	mbstate_t state = { 0 };
 	wchar_t wc = 0;
 	size_t len = mbrtowc(&wc, s, MB_LEN_MAX, &state);
 	int width = len > 0 && len <= MB_LEN_MAX ? wcwidth(wc) : -1;
@@ -68,6 +68,35 @@ ctl_clean(char *buf, size_t size, const char *s, size_t columns)
 	return buf;
 }
 
+char *
+ctl_clip(char *buf, size_t size, const char *s, size_t columns)
+{
+	size_t left = columns - 1, cols, len, used;
+	bool printable;
+	char *p;
+
+	ctl_clean(buf, size, s, CTL_WHOLE);
+	if (columns == 0 || ctl_width(buf) <= columns)
+		return buf;
+	for (p = buf; *p != '\0'; p += len) {
+		len = next_char(p, &cols, &printable);
+		if (cols > left)
+			break;
+		left -= cols;
+	}
+	used = (size_t)(p - buf);
+	strlcpy(p, "…", size - used);
+	return buf;
+}
+
+char *
+ctl_clean_uri(char *buf, size_t size, const char *uri)
+{
+	char redacted[CTL_TEXT_MAX];
+
+	return ctl_clean(buf, size, uri_redact(redacted, sizeof(redacted), uri), CTL_WHOLE);
+}
+
 void
 ctl_pad(const char *s, size_t columns)
 {
@@ -86,6 +115,6 @@ ctl_check_id(const char *s)
 	strtonum(s, 1, INT64_MAX, &errstr);
 	if (errstr == NULL)
 		return 0;
-	warnx("\"%s\" is not the id of a task, which is a number from 1", s);
+	warnx("\"%s\" is not the id of a task; an id is a number from 1", s);
 	return -1;
 }

@@ -1,10 +1,10 @@
 """
-GET and PUT with aws-c-s3, by the binding that Debian has (python3-awscrt): through a file in memory, as its own file paths do.
+GET and PUT with aws-c-s3 through Debian's binding (python3-awscrt) and a file in memory.
 
   awscrt_copy.py SOURCE,SINK SCRATCH [THREADS GBPS PART_MIB]
 
-The number of connections follows from GBPS.  This version's binding knows no port but 80, computes no CRC64, and its reads
-and writes of 16 KiB cannot be set.
+GBPS determines the number of connections.  This version of the binding knows port 80 only, computes no CRC64, and cannot change the
+16 KiB of its reads and writes.
 """
 
 import os
@@ -26,7 +26,7 @@ def run(method, source, kind, headers=(), **paths):
     transfer = client.make_request(request=request, type=kind, **paths)
     done, closed = transfer.finished_future, transfer.shutdown_event
     done.result()
-    del transfer  # only then is the file that it wrote flushed
+    del transfer  # this flushes the file
     closed.wait()
 
 

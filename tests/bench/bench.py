@@ -1,4 +1,4 @@
-"""What the benchmarks stand on: the servers at both ends, a ferryd between them, and tables in Markdown."""
+"""The base of the benchmarks of transfers: servers at both ends, a ferryd between them, and tables in Markdown."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 
 class Server:
-    """A server of the benchmark as a process; ends with the block."""
+    """A server as a process; it is stopped at the end of the with block."""
 
     def __init__(self, command, port, address="127.0.0.1"):
         self.port, self.address, self.process = port, address, subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -43,18 +43,18 @@ class Server:
         return json.loads(self.request("GET", "-/stats"))
 
     def held_to_account(self, size, run, objects=1):
-        """run() and its Cost; with a fault if the server did not get all objects of size bytes together, once and whole."""
+        """Calls run() and returns its Cost, with a fault unless the server got all objects, of size bytes together, once and whole."""
         before = self.stats()
         try:
             cost = run()
-        except AssertionError as error:  # a ferryd that did not do it; its log is on stderr
+        except AssertionError as error:  # a ferryd that failed; its log is on stderr
             cost = Cost(0, 0, 0, str(error).partition("\n")[0])
         got = {name: value - before[name] for name, value in self.stats().items()}
         wrong = [f"{name} {got[name]} instead of {right}" for name, right in
                  (("received", size), ("stored", size), ("objects", objects), ("broken", 0), ("uploads", 0)) if got[name] != right]
         if wrong and not cost.fault:
             cost.fault = "the sink has " + ", ".join(wrong)
-        cost.requests = got["requests"] - 1  # the second stats() itself
+        cost.requests = got["requests"] - 1  # without the second request of stats()
         return cost
 
     def __enter__(self):
@@ -65,7 +65,7 @@ class Server:
         self.process.wait()
 
 
-# aws-c-s3 of this age knows no port but 80: other loopback addresses for it, where that is free
+# this version of aws-c-s3 knows port 80 only, so it gets other loopback addresses if port 80 is free there
 SOURCE_80, SINK_80 = "127.0.80.1", "127.0.80.2"
 
 
@@ -87,8 +87,8 @@ def void(*options, address="127.0.0.1", port=None):
 
 def nginx(scratch, document_root, upstream=None, also=None):
     """
-    Serves files from memory, from one more address (HOST:PORT) too; with an upstream, ends TLS in front of it and passes
-    everything on unbuffered.
+    Starts nginx, which serves files from memory; also is a second address (HOST:PORT).  With an upstream, it terminates TLS
+    and passes everything on unbuffered.
     """
     port = free_port()
     tls = ""
@@ -111,12 +111,12 @@ def nginx(scratch, document_root, upstream=None, also=None):
 
 
 class Bench:
-    """PostgreSQL, and ferryd between a source and a sink as often as it is asked for."""
+    """A PostgreSQL; ferryd() starts a ferryd between a source and a sink."""
 
     def __init__(self, scratch):
         self.scratch, self.n = scratch, 0
         self.pg = Postgres(f"{scratch}/pg")
-        # the tests' cluster goes without; a benchmark must not
+        # the tests' cluster has fsync off; a benchmark needs it
         self.pg.admin("ALTER SYSTEM SET fsync = on", "SELECT pg_reload_conf()")
         Database.make_template(self.pg)
 
@@ -126,7 +126,7 @@ class Bench:
 
     @contextlib.contextmanager
     def ferryd(self, sink, source=None, tls=False, workers=1, worker=None, defaults=False, ready=True, **store):
-        """defaults: nothing in the section of the worker but what worker says.  Started, unless it is not to be ready."""
+        """With defaults, the worker section holds only the values of worker.  Starts the daemon, unless ready is false."""
         self.n += 1
         database = Database(self.pg, f"bench{self.n}")
         scheme, host = ("https" if tls else "http"), "cos.bench.test"
@@ -158,7 +158,7 @@ class Bench:
             database.drop()
 
     def carry(self, daemon, source, size):
-        """One object through a running ferryd: its Cost, and its row."""
+        """Carries an object through a running ferryd; returns its Cost and its row."""
         before, begin = tree_cpu(daemon.pid), time.monotonic()
         row = daemon.database.done(daemon.database.put(source, f"outside://{BUCKET}/object-{self.n}-{begin}"), timeout=600)
         wall = time.monotonic() - begin
@@ -190,7 +190,7 @@ def times(factor):
 
 
 class Turns:
-    """Runs of several clients that take turns: what each cost, in the order in which they came up, and notes."""
+    """Runs of several clients that take turns: costs and notes by client, in the order of the table."""
 
     def __init__(self):
         self.costs, self.notes = {}, {}
@@ -206,11 +206,11 @@ class Turns:
         self.costs.setdefault(name, [])
 
     def await_turn(self, name):
-        """Gives it its place in the table."""
+        """Gives a client its place in the table."""
         self.costs.setdefault(name, [])
 
     def take(self, runs, clients):
-        """clients(turn) are functions to call; forwards in one turn and backwards in the next."""
+        """Calls the functions of clients(turn), forwards in one turn and backwards in the next."""
         for number in range(runs):
             for run in list(clients(number))[::-1 if number % 2 else 1]:
                 run()
@@ -219,11 +219,11 @@ class Turns:
         return next((cost.fault for cost in self.costs[name] if cost.fault), None)
 
     def median(self, name, what):
-        """None if it never ran, or not as it should have."""
+        """Returns a client's median, or None if it never ran or a run had a fault."""
         return median(self.costs[name], what) if self.costs.get(name) and not self.fault(name) else None
 
     def rows(self, cells):
-        """One for each client: its name, cells(name), and its note; the reason instead of figures where it failed."""
+        """Yields a row for each client: name, cells(name) and note; a client with a fault gets the reason instead of figures."""
         filled = {name: cells(name) for name in self.costs if self.costs[name] and not self.fault(name)}
         width = len(next(iter(filled.values()), []))
         for name in self.costs:
@@ -238,7 +238,7 @@ def version(package):
 
 
 def machine(packages):
-    """Where and with what the figures were taken, as one paragraph."""
+    """Returns one paragraph that names machine, commit and versions of packages."""
     with open("/proc/cpuinfo") as f:
         model = next((line.partition(":")[2].strip() for line in f if line.startswith("model name")), platform.machine())
     commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], stdout=subprocess.PIPE,

@@ -1,12 +1,13 @@
-"""What the benchmarks of the queue stand on: a PostgreSQL with its durable settings, a ferryd on it, tasks in bulk, tables."""
+"""The base of the benchmarks of the queue: a PostgreSQL with durable settings, a ferryd, tasks in bulk, tables."""
 
 import contextlib
 import os
 import re
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# not this directory: to others "queue" is a module of Python's
+# without this directory: its queue.py would hide Python's module of that name
 sys.path[0:1] = [os.path.join(HERE, "..", "system"), os.path.join(HERE, "..", "servers")]
 
 from daemon import Ferryd  # noqa: E402
@@ -20,13 +21,13 @@ def table(title, head, rows):
 
 
 def cpu(pid):
-    """Seconds of a process and of its children that have ended."""
+    """Returns the CPU seconds of a process and of its children that have exited."""
     fields = read_proc(pid, "stat").rpartition(b")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if fields else 0
 
 
 class Cluster(Postgres):
-    """One that may be there already, of an earlier run with the same directory."""
+    """A cluster that may already exist, from an earlier run with the same directory."""
 
     def __init__(self, directory):
         if os.path.exists(f"{directory}/data"):
@@ -46,6 +47,9 @@ class Bench:
     def __init__(self, scratch):
         self.scratch, self.n = scratch, 0
         self.pg = Cluster(f"{scratch}/pg")
+        self.find_postmaster()
+
+    def find_postmaster(self):
         with open(f"{self.pg.data}/postmaster.pid") as f:
             self.postmaster = int(f.readline())
 
@@ -70,13 +74,17 @@ class Bench:
             daemon.stop()
 
     def instant(self, database, workers=4, **options):
-        return self.ferryd(database, workers=workers, worker_program=f"{BUILD}/tests/instant", **options)
+        """Its workers carry nothing; the store is there so that the master gives them tasks."""
+        stores = {"nothing": {"kind": "file", "root": self.scratch}}
+        return self.ferryd(database, stores, workers=workers, worker_program=f"{BUILD}/tests/instant", **options)
 
 
-def fill(db, n, source="nothing://b/k", destination="nothing://b/k", **columns):
+def fill(db, n, source="nothing://b/k", destination="nothing://b/k", one_destination=False, **columns):
+    """Inserts n tasks.  Their destinations differ from each other and from those of earlier calls, unless there is to be only one."""
     names = "".join(f", {c}" for c in columns)
     values = "".join(f", {v}" for v in columns.values())
-    db.sql(f"INSERT INTO ferry.task (source, destination{names}) SELECT %s || n, %s || n{values} FROM generate_series(1, %s) n",
+    apart = "" if one_destination else f" || '-{time.time_ns()}-' || n"
+    db.sql(f"INSERT INTO ferry.task (source, destination{names}) SELECT %s || n, %s{apart}{values} FROM generate_series(1, %s) n",
            (source, destination, n))
 
 

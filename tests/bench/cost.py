@@ -1,4 +1,4 @@
-"""What a client costs: user and system seconds of its processes, time, and peak memory."""
+"""The cost of a client: user and system seconds of its processes, time, and peak memory."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Cost:
-    """What one run cost its client.  fault: why it does not count."""
+    """The cost of one run.  fault: the reason why the run does not count, or None."""
 
     def __init__(self, cpu, wall, peak, fault=None):
         self.cpu, self.wall, self.peak, self.fault = cpu, wall, peak, fault
@@ -19,10 +19,10 @@ class Cost:
 
 def measure(command, env=None):
     """
-    Runs a command (a list, or several to be piped) and returns its Cost; with a fault if one of them failed.
+    Runs a command (a list), or a pipeline (several lists), and returns its Cost; with a fault if a command failed.
 
-    Each is started by time(1): what a process inherits of its parent's peak over exec is then a megabyte and not this
-    interpreter.  CPU is what the kernel sums up over all that were waited for, to the microsecond.
+    time(1) starts each command: over exec a process inherits its parent's peak, which is then a megabyte and not that of this
+    interpreter.  CPU is the kernel's sum over all processes that were waited for, to the microsecond.
     """
     commands = command if isinstance(command[0], list) else [command]
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **(env or {})}
@@ -52,12 +52,12 @@ def measure(command, env=None):
 
 
 def own_cpu(pid):
-    """CPU seconds of a living process, all its threads, the ended ones too; to the nanosecond (CPUCLOCK_SCHED of the process)."""
+    """Returns the CPU seconds of a running process, with ended threads, to the nanosecond (CPUCLOCK_SCHED of the process)."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
 def reaped_cpu(pid):
-    """CPU seconds of the children that a process has waited for, and of theirs; in ticks of 10 ms."""
+    """Returns the CPU seconds of all descendants that were waited for, in ticks of 10 ms."""
     with open(f"/proc/{pid}/stat") as f:
         fields = f.read().rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) / TICK
@@ -70,13 +70,13 @@ def children(pid):
 
 def tree_cpu(pid):
     """
-    CPU seconds of a process and of all its descendants, those that have ended and been waited for included: a difference of
-    two misses nothing that came and went in between.
+    Returns the CPU seconds of a process and of all its descendants, exited ones included.  The difference of two calls
+    therefore also counts processes that started and exited in between.
     """
     total = own_cpu(pid) + reaped_cpu(pid)
     for child in children(pid):
         try:
             total += tree_cpu(child)
         except (OSError, ProcessLookupError):
-            pass  # it has ended since: with the next reading it is among those waited for
+            pass  # the child has exited since; the next call counts it as waited for
     return total

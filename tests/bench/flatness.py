@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Whether a task costs PostgreSQL the same whatever lies beside it in the queue.
+"""Measures whether the cost of a task depends on the other rows of the table.
 
   flatness.py [plain|weights|queues|limits]...   (default: all)
-      --rows N --ahead N   what lies beside      --churn SECONDS   --count N   tasks that are measured      --runs N
-      --only WORDS         cases whose name has them      --directory DIR   kept, so that what lies there is filled once
-      --fill               no more than that
+      --rows N --ahead N   numbers of other rows      --churn SECONDS   --count N   tasks that are measured      --runs N
+      --only REGEX         cases whose name matches   --directory DIR   keeps the filled databases for the next run
+      --fill               only fills the databases
 
-Real master, workers that carry nothing (instant.c).  The CPU seconds are those of all of PostgreSQL's processes, its vacuums among
-them, medians of the runs; beside them the 99th percentiles of the statements that claim and settle.
+The real master works with workers that carry nothing (instant.c).  CPU seconds are those of all of PostgreSQL's processes, vacuums
+included, as medians of the runs.  The tables also show the 99th percentiles of the statements that claim and settle.
 """
 
 import argparse
@@ -29,7 +29,7 @@ DURATION = re.compile(r"duration: ([\d.]+) ms  execute (claim|settle)\w*:")
 
 
 class Kind:
-    """Queues, what is said of them, and how rows are spread over them."""
+    """The queues of a case, their settings, and the spread of rows over them."""
 
     def __init__(self, queues, spread, setup=""):
         self.queues, self.spread, self.setup = queues, spread, setup
@@ -39,25 +39,25 @@ class Kind:
             fill(db, min(n - done, 1000000), **{"queue": self.spread, **columns})
 
 
-MANY = 32  # as many as a node may serve
+MANY = 32  # the most queues that a node may serve
 KINDS = {
     "plain": Kind(["default"], "'default'"),
     "weights": Kind(["a", "b"], "CASE n %% 2 WHEN 0 THEN 'a' ELSE 'b' END",
                     "INSERT INTO ferry.queue (name, weight) VALUES ('a', 3), ('b', 1)"),
     "queues": Kind([f"q{n}" for n in range(MANY)], f"'q' || n %% {MANY}",
                    f"INSERT INTO ferry.queue (name, weight) SELECT 'q' || n, 1 + n % 3 FROM generate_series(0, {MANY - 1}) n"),
-    # a limit that does not bind, and a queue that is full
+    # a limit that is never reached, and a queue that is full
     "limits": Kind(["default", "full"], "'default'", """
         UPDATE ferry.queue SET max_transfers = 1000 WHERE name = 'default';
         INSERT INTO ferry.queue (name, max_transfers) VALUES ('full', 1);
-        INSERT INTO ferry.node (name, pid, version, lease) VALUES ('other', 1, '0', '30 days');
+        INSERT INTO ferry.node (id, name, pid, version, lease) VALUES (1, 'other', 1, '0', '30 days');
         INSERT INTO ferry.task (source, destination, queue, state, node, claim)
         SELECT 'nothing://b/k', 'nothing://b/k', 'full', 'running', id, 1 FROM ferry.node"""),
 }
 
 
 def ended(db):
-    """By the sequence of statistics, not by counting rows: what is counted should not cost what is measured."""
+    """Returns how many tasks have ended, by the server's statistics: counting rows would disturb the measurement."""
     return db.one("SELECT pg_stat_get_tuples_inserted('ferry.task_ended'::regclass)")
 
 
@@ -66,8 +66,8 @@ def deleted(db):
 
 
 def measured(bench, db, kind, count, **options):
-    """CPU milliseconds of PostgreSQL for a task, tasks a second, p99 of claim and settle in ms, over count tasks."""
-    kind.fill(db, 2 * count + 60000)  # what the server tells of itself is up to a second old
+    """Measures count tasks; returns PostgreSQL's CPU ms for a task, tasks a second, and p99 of claim and settle in ms."""
+    kind.fill(db, 2 * count + 60000)  # more, since the server's statistics are up to a second old
     db.sql("ANALYZE ferry.task_live")
     db.sql("ALTER ROLE ferry_test_daemon SET log_min_duration_statement = 0")
     log = f"{bench.pg.directory}/postgres.log"
@@ -90,7 +90,7 @@ def measured(bench, db, kind, count, **options):
 
 
 def churn(bench, db, kind, seconds):
-    """Full speed for so long, with a backlog that does not end."""
+    """Runs at full speed for this time, with a backlog that does not end; returns how many tasks were inserted."""
     filled, step = 0, 20000
     with bench.instant(db, queues=kind.queues):
         end = time.monotonic() + seconds
@@ -103,7 +103,7 @@ def churn(bench, db, kind, seconds):
 
 @contextlib.contextmanager
 def held(db):
-    """A transaction that holds up all vacuums."""
+    """Keeps a transaction open that holds up all vacuums."""
     with contextlib.closing(db.connect()) as conn:
         conn.set_session(isolation_level="REPEATABLE READ", autocommit=False)
         conn.cursor().execute("SELECT count(*) FROM ferry.queue")
@@ -115,7 +115,7 @@ def power(n):
 
 
 class Prepared(Database):
-    """A database with a backlog; it stays, and the next run goes on with it."""
+    """A database with a backlog; it is kept for the next run."""
 
     def __init__(self, pg, name, kind, prepare):
         with contextlib.closing(psycopg2.connect(pg.conninfo("postgres"))) as conn, conn.cursor() as cur:
@@ -133,7 +133,7 @@ class Prepared(Database):
 
 
 def cases(options, kind):
-    """(name, what lies beside, seconds of churn, whether xmin is held, configuration)"""
+    """Yields (name, function that fills the table, seconds of churn, whether vacuums are held up, configuration)."""
     def case(name, seconds=0, hold=False, conf=None, **beside):
         n = beside.pop("n", 0)
         return name, lambda db: kind.fill(db, n, **beside), seconds, hold, conf or {}
@@ -146,6 +146,7 @@ def cases(options, kind):
     yield case(f"{power(rows)} finished", n=rows, **finished)
     yield case(f"{power(rows)} finished, deleted meanwhile", conf={"retention": "1h"}, n=rows, **finished)
     yield case(f"{power(ahead)} scheduled ahead, at a higher priority", n=ahead, priority="5", run_at="now() + interval '1 day'")
+    yield case(f"{power(ahead)} that wait for one destination, at a higher priority", n=ahead, priority="5", one_destination=True)
     if "full" in kind.queues:
         yield case(f"{power(ahead)} of a full queue, at a higher priority", n=ahead, priority="5", queue="'full'")
     yield case(f"after {options.churn} s of churn", options.churn)

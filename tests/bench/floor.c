@@ -1,13 +1,15 @@
 /*
- * floor: the least that a client can do with an object that it must read, sum up and send on.  One connection to the source, one to
- * the sink, a buffer, recv(), CRC64, send(); no TLS, no signature, no second part, no record of anything.  With -z the bytes go from
- * socket to socket by splice(), and only the checksum's copy is read, out of tee()'s pipe.
+ * floor: the least that a client must do if it reads an object, computes its checksum and sends it
+ * on.  It has one connection to the source, one to the sink, and a buffer, and calls recv(), CRC64
+ * and send(); there is no TLS, no signature, no second part and no record.  With -z, splice() moves
+ * the bytes from socket to socket, and the checksum reads a copy from tee()'s pipe.
  *
  * usage: floor [-z] SOURCE_PORT SOURCE_PATH SINK_PORT SINK_PATH      (prints the CRC64)
  */
 #include <arpa/inet.h>
 #include <err.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,16 +18,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "worker/crc64.h"
+#include "worker/base/crc64.h"
 
 #define HEAD_MAX 8192
-#define BUFFER (4 << 20) /* larger ones cost no less */
+#define BUFFER (4 << 20) /* a larger buffer saves nothing */
 #define PIPE_SIZE (1 << 20)
 
 static int
 connect_to(const char *port)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)),
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)atoi(port)),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -47,7 +50,10 @@ send_all(int fd, const char *data, size_t n)
 	}
 }
 
-/* Reads the head of an answer byte by byte, as nothing of the body may be taken, and returns its Content-Length; not 200 ends us. */
+/*
+ * Reads the head of an answer byte by byte, so as to take nothing of the body, and returns its
+ * Content-Length.  Exits unless the status is 200.
+ */
 static int64_t
 answer(int fd)
 {
@@ -91,7 +97,8 @@ copy_spliced(int from, int to, int64_t left)
 	int body[2], summed[2];
 	uint64_t crc = 0;
 
-	if (buffer == NULL || pipe(body) == -1 || pipe(summed) == -1 || fcntl(body[1], F_SETPIPE_SZ, PIPE_SIZE) == -1 ||
+	if (buffer == NULL || pipe(body) == -1 || pipe(summed) == -1 ||
+	    fcntl(body[1], F_SETPIPE_SZ, PIPE_SIZE) == -1 ||
 	    fcntl(summed[1], F_SETPIPE_SZ, PIPE_SIZE) == -1)
 		err(1, "pipe");
 	while (left > 0) {
@@ -109,7 +116,8 @@ copy_spliced(int from, int to, int64_t left)
 				crc = crc64_update(crc, buffer, (size_t)got);
 			}
 			for (ssize_t had = 0, got; had < sent; had += got)
-				if ((got = splice(body[0], NULL, to, NULL, (size_t)(sent - had), SPLICE_F_MOVE | SPLICE_F_MORE)) <= 0)
+				if ((got = splice(body[0], NULL, to, NULL, (size_t)(sent - had),
+					 SPLICE_F_MOVE | SPLICE_F_MORE)) <= 0)
 					err(1, "splice");
 		}
 	}
@@ -134,13 +142,15 @@ main(int argc, char *argv[])
 		errx(2, "usage: floor [-z] SOURCE_PORT SOURCE_PATH SINK_PORT SINK_PATH");
 	source = connect_to(argv[optind]);
 	sink = connect_to(argv[optind + 2]);
-	snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", argv[optind + 1]);
+	snprintf(
+	    head, sizeof(head), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", argv[optind + 1]);
 	send_all(source, head, strlen(head));
 	length = answer(source);
-	snprintf(head, sizeof(head), "PUT %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %lld\r\n\r\n", argv[optind + 3],
-	    (long long)length);
+	snprintf(head, sizeof(head),
+	    "PUT %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %" PRId64 "\r\n\r\n",
+	    argv[optind + 3], length);
 	send_all(sink, head, strlen(head));
-	printf("%llu\n", (unsigned long long)(spliced ? copy_spliced : copy)(source, sink, length));
+	printf("%" PRIu64 "\n", (spliced ? copy_spliced : copy)(source, sink, length));
 	answer(sink);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /*
- * instant: a worker that carries nothing.  It speaks the channel as ferry-worker does and says of each task at once that it is
- * done, so that what a benchmark measures is the master and its database alone: claim, dispatch, settle.
+ * instant: a worker that carries nothing.  It speaks the channel as ferry-worker does and reports
+ * each task as done at once, so that a benchmark measures the master and its database alone: claim,
+ * hand out, settle.
  */
 #include <errno.h>
 #include <poll.h>

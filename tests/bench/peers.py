@@ -1,4 +1,4 @@
-"""Other clients that move the same objects: what a user would pick instead."""
+"""Other programs that move the same objects, which a user would choose instead of ferryd."""
 
 import os
 import shlex
@@ -14,7 +14,7 @@ PACKAGES = ("curl", "rclone", "awscli", "s3cmd", "python3-boto3", "python3-reque
 AWS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "benchsecret", "AWS_DEFAULT_REGION": "us-east-1",
        "AWS_EC2_METADATA_DISABLED": "true"}
 
-# an application that streams, with the piece size that many have
+# an application that streams, in pieces of a usual size
 CHUNKED = """
 import boto3, requests, sys
 source, endpoint, scratch = sys.argv[1:]
@@ -24,7 +24,7 @@ with requests.get(source, stream=True) as r, open(scratch, "wb") as f:
 boto3.client("s3", endpoint_url=endpoint).upload_file(scratch, "bench", "boto3-chunked")
 """
 
-# one that does not
+# an application that does not stream
 WHOLE = """
 import boto3, io, requests, sys
 source, endpoint, scratch = sys.argv[1:]
@@ -47,7 +47,7 @@ PUT = ["curl", "-sS", "-f", "-o", "/dev/null", "-H", "Expect:"]
 
 
 def absent(*programs):
-    """Why it can't be run, or None."""
+    """Returns the reason why these programs cannot be run, or None."""
     missing = [p for p in programs if shutil.which(p, path="/usr/bin:/bin") is None]
     return f"{', '.join(missing)} not installed" if missing else None
 
@@ -59,7 +59,7 @@ def absent_modules(*modules):
 
 
 def rclone_env(scratch, **endpoints):
-    """Remotes by environment variables.  Two remotes, so that nothing is copied inside the server."""
+    """Returns environment variables that define remotes.  There are two, so that rclone asks for no copy inside the server."""
     env = {"RCLONE_CONFIG": "/dev/null", "HOME": scratch}
     for name, endpoint in endpoints.items():
         for key, value in (("TYPE", "s3"), ("PROVIDER", "Other"), ("ENDPOINT", endpoint), ("ACCESS_KEY_ID", "bench"),
@@ -69,7 +69,7 @@ def rclone_env(scratch, **endpoints):
 
 
 def throwing_away(path, run):
-    """run, and the file that it leaves is removed after each."""
+    """Returns a function that calls run and then removes the file that run leaves."""
     def wrapped():
         cost = run()
         if os.path.exists(path):
@@ -80,8 +80,9 @@ def throwing_away(path, run):
 
 def large(source, sink, md5_sink, size, shm):
     """
-    Of one object of size bytes at source/bench/object, also shm/bench/object, into sink: yields its name, a reason why not or
-    None, the sink that it uses, the bytes that must arrive there, and a function that runs it and returns its Cost.
+    Clients that copy one object of size bytes from source/bench/object, or the file shm/bench/object, into sink.  Yields a client's
+    name, the reason why it cannot run or None, its sink, the bytes that must arrive there, and a function that runs it and
+    returns its Cost.
     """
     url, local, scratch = f"{source.url}/bench/object", f"{shm}/bench/object", f"{shm}/scratch"
     get, aws = ["curl", "-sS", "-f", url], {**AWS, "HOME": shm}
@@ -105,7 +106,7 @@ def large(source, sink, md5_sink, size, shm):
         ["aws", "--endpoint-url", sink.url, "s3", "cp", "--only-show-errors", local, "s3://bench/aws-file"], aws)
     yield "curl \\| aws s3 cp -", absent("aws"), sink, size, lambda: measure([get,
         ["aws", "--endpoint-url", sink.url, "s3", "cp", "--only-show-errors", "-", "s3://bench/aws", "--expected-size", str(size)]], aws)
-    # compares ETags with the MD5s of what it sent
+    # s3cmd compares ETags with MD5s, so it needs a sink that makes these
     yield "curl \\| s3cmd put -", absent("s3cmd"), md5_sink, size, lambda: measure([get,
         ["s3cmd", "--no-ssl", f"--host=127.0.0.1:{md5_sink.port}", f"--host-bucket=127.0.0.1:{md5_sink.port}", "--quiet",
          "--access_key=bench", "--secret_key=benchsecret", "put", "-", "s3://bench/s3cmd"]], {"HOME": shm})
@@ -115,7 +116,7 @@ def large(source, sink, md5_sink, size, shm):
 
 
 def awscrt(source, sink, size, shm):
-    """aws-c-s3, where its port is free: from address source into sink, through a file in memory.  As large()."""
+    """aws-c-s3, if port 80 is free: from address source into sink, through a file in memory.  Yields what large() yields."""
     why_not = absent_modules("awscrt.s3") or (None if sink else "needs port 80 of two loopback addresses")
     for name, tuning in (("aws-c-s3 GET to a file in memory, PUT; defaults", []), ("the same, 1 thread, 1 Gbit/s", ["1", "1", "8"]),
                          ("the same, 2 threads, 5 Gbit/s, parts of 16 MiB", ["2", "5", "16"])):
@@ -125,13 +126,13 @@ def awscrt(source, sink, size, shm):
 
 
 def curl_tls(source, sink, tls, certificate, shm, size):
-    """The base of the rows over TLS: an upload over TLS."""
+    """An upload over TLS, with which the rows over TLS are compared."""
     return "curl PUT only, TLS", None, sink, size, lambda: measure(
         [*PUT, "--cacert", certificate, "-T", f"{shm}/bench/object", f"https://127.0.0.1:{tls.port}/bench/curl-tls"])
 
 
 def curl_config(path, urls):
-    """A file for curl -K: (option, file, URL) for each."""
+    """Writes a file for curl -K from tuples (option, file, URL)."""
     with open(path, "w") as f:
         for option, name, url in urls:
             f.write(f'{option} = "{name}"\nurl = "{url}"\n')
@@ -140,8 +141,8 @@ def curl_config(path, urls):
 
 def small(server, count, shm, turn):
     """
-    Of count objects of 4 KiB, from server to server: yields a name, a reason why not or None, how many objects it copies (slow
-    ones fewer), and a function that runs it and returns its Cost.  turn makes the names in the sink new.
+    Clients that copy count objects of 4 KiB from server to server.  Yields a client's name, the reason why it cannot run or None,
+    how many objects it copies (slow ones copy fewer), and a function that runs it and returns its Cost.  turn makes names new.
     """
     rclone = rclone_env(shm, src=server.url, sink=server.url)
     bucket, few = f"sink-{turn}", min(count, 500)

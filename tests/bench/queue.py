@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""The queue: how many tasks a second beside other queues.
+"""Tasks a second of ferryd's queue and of other queues.
 
-  queue.py [throughput|end_to_end]...   (default: all)   --count N   --runs N
+  queue.py [throughput|end_to_end|progress]...   (default: all)   --count N   --runs N
 
-All on one PostgreSQL with its durable settings, every task committed before it counts as done.  "claim and settle" is ferryd with workers
-that carry nothing and say so at once, beside the others with tasks that do nothing; "end to end" carries objects of one byte between
-test servers.  Rates are taken between the tenth and the last tenth of the tasks.
+All queues run on one PostgreSQL with durable settings, and every task is committed before it counts as done.  "claim and settle" is
+ferryd with workers that report success at once; the others have tasks that do nothing.  "end to end" carries objects of one byte
+between test servers.  Rates are measured without the first and the last tenth of the tasks.  "progress" is what it costs to write how
+far the running tasks are: one statement for all tasks of a node, every two seconds.
 """
 
 import argparse
@@ -20,13 +21,14 @@ import time
 
 from cluster import HERE, Bench, fill, left, table
 from rig import BUILD, free_port, wait_until
+import statements
 
 BUCKET = "bench-1250000000"
 NODE = shutil.which("node")
 
 
 def rate(left, count, timeout=600):
-    """Tasks a second while left() falls from nine tenths of count to one."""
+    """Returns the tasks a second while left() falls from nine tenths of count to one tenth."""
     marks = []
 
     def passed():
@@ -69,7 +71,7 @@ def peer(bench, name, count, remaining):
 
 @contextlib.contextmanager
 def redis(scratch):
-    """Every task is on disk before it is accepted, as in PostgreSQL."""
+    """A Redis that writes every task to disk before it accepts it, as PostgreSQL does."""
     port = free_port()
     with process(["redis-server", "--port", str(port), "--dir", scratch, "--appendonly", "yes", "--appendfsync", "always", "--save", ""]):
         time.sleep(1)
@@ -92,8 +94,8 @@ def celery(bench, count, task, source="", sink=""):
                       "--without-gossip", "--without-mingle"], env=env, cwd=bench.scratch) as p:
             got = rate(remaining, count)
             p.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):  # it has been seen to hang
-                p.wait(60)  # it ends what it has fetched
+            with contextlib.suppress(subprocess.TimeoutExpired):  # Celery sometimes hangs here
+                p.wait(60)  # Celery finishes the tasks that it has fetched
             return got
 
 
@@ -139,9 +141,31 @@ def end_to_end(bench, options):
           [(name, f"{r:.0f}", f"{r / rates[2]:.1f} ×") for name, r in zip(names, rates)])
 
 
+def progress(bench, options):
+    rows = []
+    rounds = 300
+    for tasks in (1, 8, 64, 256):
+        with bench.database() as db, contextlib.closing(db.connect("ferry_test_daemon")) as conn:
+            fill(db, 100000)
+            ids = [row["id"] for row in db.sql("UPDATE ferry.task SET state = 'running', node = 1, worker = id, claim = id, first_claim = id "
+                                               "WHERE id <= %s RETURNING id", (tasks,))]
+            db.sql("VACUUM ANALYZE ferry.task_live")
+            statements.run(conn, "walk_indexes")
+            before, began = bench.cpu(), time.monotonic()
+            for done in range(1, rounds + 1):
+                statements.run(conn, "write_progress", *map(statements.array, (ids, ids, [done] * tasks, [rounds] * tasks)))
+            took, used = time.monotonic() - began, bench.cpu() - before
+            assert db.one("SELECT count(*) FROM ferry.task WHERE bytes_done = %s", (rounds,)) == tasks
+            db.sql("SELECT pg_stat_force_next_flush()")
+            hot = db.one("SELECT round(100.0 * n_tup_hot_upd / n_tup_upd) FROM pg_stat_user_tables WHERE relname = 'task_live'")
+            rows.append((tasks, f"{1000 * took / rounds:.1f}", f"{1000 * used / rounds:.1f}", f"{100 * used / rounds / 2:.2f} %", f"{hot} %"))
+    table("the progress of running tasks, beside 10^5 that wait",
+          ("running tasks", "ms a statement", "PostgreSQL CPU ms", "of a core, every 2 s", "HOT"), rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=[[], "throughput", "end_to_end"])
+    parser.add_argument("what", nargs="*", choices=[[], "throughput", "end_to_end", "progress"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--count", type=int, default=40000, help="tasks that are measured")
     options = parser.parse_args()
@@ -150,8 +174,8 @@ def main():
     bench = None
     try:
         bench = Bench(scratch)
-        for what in options.what or ("throughput", "end_to_end"):
-            {"throughput": throughput, "end_to_end": end_to_end}[what](bench, options)
+        for what in options.what or ("throughput", "end_to_end", "progress"):
+            {"throughput": throughput, "end_to_end": end_to_end, "progress": progress}[what](bench, options)
     finally:
         if bench:
             bench.pg.remove()

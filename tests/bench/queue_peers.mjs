@@ -1,5 +1,5 @@
-// The peers of queue.py that are Node's: queue_peers.mjs graphile|graphile-batched|pg-boss fill|work CONNECTION COUNT
-// "work" takes tasks that do nothing until it is killed.
+// The other queues of queue.py that run on Node: queue_peers.mjs graphile|graphile-batched|pg-boss fill|work CONNECTION COUNT
+// "work" takes tasks, which do nothing, until it is killed.
 import pg from "pg";
 
 const [, , peer, action, connectionString, count] = process.argv;

@@ -1,13 +1,12 @@
 #!/usr/bin/python3
-"""Benchmarks: what a GiB costs, and what a small object costs, ferryd beside what a user would pick instead.
+"""Benchmarks of transfers: the cost of a GiB and of a small object, with ferryd and with other programs.
 
   run.py [speed|small|memory|streams|verify]...   (default: all)   --runs N   --size MIB   --count N   --workers N
 
-Each table comes from one run on one machine: CPU seconds of the client alone (user and system; for ferryd the master, its workers and
-every process that they had meanwhile), peak memory (for ferryd what the kernel charged to the worker's cgroup, page cache included; for
-others the resident set, summed up over a pipe), medians over the runs, in which all take turns so that a slow minute hits all alike.
-What the sink received is counted: a client that left bytes out has failed.  Clocks of shared machines are noisy: compare ratios of CPU
-seconds.
+Each table comes from one run on one machine.  CPU seconds, user and system, are those of the client alone; for ferryd of the master,
+the workers and all processes that these had.  Peak memory is what the kernel charged to ferryd's worker's cgroup, page cache included;
+for other programs it is the resident set, summed over a pipeline.  Figures are medians over the runs; the clients take turns, so that
+a slow minute hits all of them.  The sink counts what it receives: a client that left bytes out has failed.  See README.md.
 """
 
 import argparse
@@ -30,7 +29,7 @@ from verify import verify  # noqa: E402
 
 
 def streams(bench, options):
-    """Fixed numbers of streams beside "auto", over a link of 80 ms round trip and 8 MiB/s a connection, and on loopback."""
+    """Compares fixed numbers of streams with "auto", over 80 ms round trip with 8 MiB/s a connection, and on loopback."""
     fixed, far, near = (1, 2, 4, 8, 16), ("-d", "80", "-r", str(8 * MIB)), ()
     for where, link, size in (("80 ms round trip, 8 MiB/s a connection", far, 256 * MIB), ("loopback", near, options.size * MIB)):
         costs, used = {}, {}
@@ -59,8 +58,8 @@ def main():
     parser.add_argument("what", nargs="*", choices=[[], *PARTS])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--size", type=int, default=1024, help="MiB of the large object")
-    parser.add_argument("--count", type=int, default=10000, help="small objects")
-    parser.add_argument("--workers", type=int, default=4, help="that carry the small objects")
+    parser.add_argument("--count", type=int, default=10000, help="number of small objects")
+    parser.add_argument("--workers", type=int, default=4, help="number of workers that carry the small objects")
     options = parser.parse_args()
     scratch = tempfile.mkdtemp(prefix="ferryd-bench.")
     os.chmod(scratch, 0o755)

@@ -1,4 +1,4 @@
-"""Many small objects: how many a second, and what each costs."""
+"""Many small objects: objects a second, and the cost of each."""
 
 import time
 
@@ -14,13 +14,13 @@ MINE = "**ferryd** to COS"
 
 
 def settled(daemon):
-    """Whether nothing waits or runs; two looks into small indexes (those are of such conditions), so that asking costs next to nothing."""
+    """Tells whether no task waits or runs, by two lookups in small partial indexes, which cost next to nothing."""
     return daemon.database.one("SELECT NOT EXISTS (SELECT FROM ferry.task WHERE state = 'queued' AND (state = 'queued') IS TRUE) "
                                "AND NOT EXISTS (SELECT FROM ferry.task WHERE state = 'running' AND (state = 'running') IS TRUE)")
 
 
 def whole_system(bench, server, count, workers, **store):
-    """Rows in, rows done, verified.  Returns its Cost, that of PostgreSQL apart, and by what the objects were verified."""
+    """Inserts rows and waits until they are done.  Returns the Cost, with PostgreSQL's apart, and verified_by of the objects."""
     with bench.ferryd(server, server, workers=workers, **store) as daemon:
         postmaster = bench.postmaster()
         before, database, begin = tree_cpu(daemon.pid), tree_cpu(postmaster), time.monotonic()
@@ -36,7 +36,7 @@ def whole_system(bench, server, count, workers, **store):
 
 
 def clients(bench, turns, copied, options, server, shm, number):
-    """All of them, in the order of the table: functions that run one and add what it cost."""
+    """Yields, in the order of the table, functions that run a client and add its cost."""
     def mine(name, **store):
         verified = []
 

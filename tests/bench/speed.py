@@ -1,4 +1,4 @@
-"""One large object: what a GiB costs."""
+"""One large object: the cost of a GiB."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ def in_memory(mib):
 
 
 def variants(sink, md5_sink, tls):
-    """ferryd in several ways: a name, where its bytes end, and how it is configured (and to where, if not there)."""
+    """Yields configurations of ferryd: name, sink that gets the bytes, settings; the setting "to" names a proxy in front of the sink."""
     yield MINE, sink, {"defaults": True}
     yield "**ferryd**, 1 stream", sink, {"worker": {"streams": 1}}
     yield "**ferryd**, 4 streams", sink, {"worker": {"streams": 4}}
@@ -41,7 +41,7 @@ def variants(sink, md5_sink, tls):
 
 
 def ferryd(bench, turns, name, sink, how, url, size):
-    """Its second object: what runs as a daemon has connections, and memory, from the one before."""
+    """Measures the second object of a daemon, which has connections and buffers from the first."""
     how, notes = dict(how), []
     to = how.pop("to", sink)
 
@@ -55,7 +55,7 @@ def ferryd(bench, turns, name, sink, how, url, size):
 
 
 def clients(bench, turns, size, shm, source, sink, md5_sink, tls, sink_80):
-    """All of them, in the order of the table: functions that run one and add what it cost."""
+    """Yields, in the order of the table, functions that run a client and add its cost."""
     others = [*peers.large(source, sink, md5_sink, size, shm), *peers.awscrt(SOURCE_80, sink_80, size, shm),
               peers.curl_tls(source, sink, tls, f"{bench.scratch}/tls.crt", shm, size)]
     for name, why_not, to, arrives, run in others:

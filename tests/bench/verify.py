@@ -1,4 +1,4 @@
-"""What each verify of a store of kind s3 costs: 256 MiB to an endpoint that knows them all."""
+"""The cost of each value of verify with a store of kind s3: 256 MiB to an endpoint that supports all of them."""
 
 import statistics
 

@@ -1,21 +1,28 @@
 /*
- * Options, connections, and which request is whose.
+ * Options, connections, and the dispatch of requests.
  *
  *   void [-a ADDRESS] [-p PORT] [-d MS] [-r BYTES] [-n PARTS] [-m]
- *     -d  wait so long before each answer (a round trip of latency)
- *     -r  at most so many bytes a second on each connection (what a window allows over that latency)
- *     -n  so many PUTs at once; one more is told to slow down
- *     -m  ETags are MD5s, as S3's are (costs this server CPU, not its client)
+ *     -d  wait this long before each answer, like a round trip of latency
+ *     -r  at most this many bytes a second on each connection, like a window over that latency
+ *     -n  at most this many PUTs at once; one more is told to slow down
+ *     -m  ETags are MD5s, as S3's are (this costs CPU of the server, not of its client)
  *
- * GET|HEAD /BUCKET/size-N…   an object of N bytes, made up: a pattern that repeats
- * GET /small-N               a list of N objects of 4 KiB, size-4096-00000000 and so on (ListObjects of both versions)
- * PUT, POST, DELETE, HEAD    of any other key: an upload; HEAD says size, ETag and x-cos-hash-crc64ecma of what was put there
- * GET /-/stats               counters as JSON
- * PUT of x-*-copy-source     a copy of what is made up, or of a range of it
- * POST /-/invent/BUCKET/KEY?size=N&part=P&leave=A,B,…   an upload that has all parts, of P bytes, of the made-up object of N bytes
- *                            but those named; answers with its id, and CRC64 and ETag of a whole part and of the last, as JSON
+ *   GET|HEAD /BUCKET/size-N...
+ *     an object of N bytes, made up from a pattern that repeats
+ *   GET /small-N
+ *     a list of N objects of 4 KiB, size-4096-00000000 and so on (ListObjects of both versions)
+ *   PUT|POST|DELETE|HEAD of any other key
+ *     an upload; HEAD states size, ETag and x-cos-hash-crc64ecma of the object
+ *   PUT with x-*-copy-source
+ *     a copy of a made-up object, or of a range of it
+ *   GET /-/stats
+ *     counters as JSON
+ *   POST /-/invent/BUCKET/KEY?size=N&part=P&leave=A,B,...
+ *     an upload of the made-up object of N bytes that has all parts, of P bytes each, but those
+ *     that leave names; answers, as JSON, with its id, and CRC64 and ETag of a whole part and of
+ *     the last one
  *
- * Virtual-host addressing works too: what precedes the first '.' of a Host that is no address is taken as the bucket.
+ * The bucket may also stand in front of the first '.' of the Host, unless Host is an address.
  */
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -40,11 +47,12 @@ get(struct request *r)
 
 	if (strcmp(r->name, "-/stats") == 0)
 		return answer(r, 200, "Content-Type: application/json\r\n",
-		    "{\"requests\": %" PRId64 ", \"received\": %" PRId64 ", \"broken\": %" PRId64 ", \"objects\": %" PRId64
-		    ", \"stored\": %" PRId64 ", \"sent\": %" PRId64 ", \"uploads\": %" PRId64
-		    ", \"puts_most\": %" PRId64 ", \"puts_refused\": %" PRId64 "}\n",
-		    stats.requests, stats.received, stats.broken, stats.objects, stats.stored, stats.sent, stats.uploads,
-		    stats.puts_most, stats.puts_refused);
+		    "{\"requests\": %" PRId64 ", \"received\": %" PRId64 ", \"broken\": %" PRId64
+		    ", \"objects\": %" PRId64 ", \"stored\": %" PRId64 ", \"sent\": %" PRId64
+		    ", \"uploads\": %" PRId64 ", \"puts_most\": %" PRId64
+		    ", \"puts_refused\": %" PRId64 "}\n",
+		    stats.requests, stats.received, stats.broken, stats.objects, stats.stored,
+		    stats.sent, stats.uploads, stats.puts_most, stats.puts_refused);
 	if (source_get(r, &rc))
 		return rc;
 	return sink_get(r);
@@ -88,7 +96,8 @@ listen_on(const char *address, int port)
 	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 	int fd, on = 1;
 
-	if (inet_aton(address, &sin.sin_addr) == 0 || (fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 ||
+	if (inet_aton(address, &sin.sin_addr) == 0 ||
+	    (fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == -1 ||
 	    bind(fd, (struct sockaddr *)&sin, sizeof sin) == -1 || listen(fd, 512) == -1)
 		return -1;
@@ -143,7 +152,8 @@ main(int argc, char **argv)
 			options.rate = strtoll(optarg, NULL, 10);
 			break;
 		default:
-			fprintf(stderr, "usage: void [-m] [-a address] [-d ms] [-n puts] [-p port] [-r bytes/s]\n");
+			fprintf(stderr, "usage: void [-m] [-a address] [-d ms] [-n puts] [-p port] "
+					"[-r bytes/s]\n");
 			return 64;
 		}
 	}

@@ -1,5 +1,5 @@
 /*
- * Requests in, answers out, bodies into the void.
+ * Reads requests and their bodies, and sends answers.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "tests/bench/void.h"
-#include "worker/crc64.h"
+#include "worker/base/crc64.h"
 
 int64_t
 now_ns(void)
@@ -63,16 +63,21 @@ send_all(int fd, const void *buf, size_t len)
 	return 0;
 }
 
-/* The head and what fits behind it in one write, as a server that minds its packets does. */
+/*
+ * Sends the head, and a body that fits behind it, in one write.  Six parameters: the body may be
+ * shorter than the length that the head states.
+ */
 static int
-answer_whole(struct request *r, int status, const char *headers, const char *body, size_t body_len, int64_t length)
+answer_whole(struct request *r, int status, const char *headers, const char *body, size_t body_len,
+    int64_t length)
 {
 	char out[8192];
 	int n;
 
 	if (options.delay_ms > 0)
 		usleep((useconds_t)options.delay_ms * 1000);
-	n = snprintf(out, sizeof out - 2048, "HTTP/1.1 %d OK\r\nContent-Length: %" PRId64 "\r\n%s\r\n", status, length, headers);
+	n = snprintf(out, sizeof out - 2048,
+	    "HTTP/1.1 %d OK\r\nContent-Length: %" PRId64 "\r\n%s\r\n", status, length, headers);
 	if (body_len <= 2048) {
 		memcpy(out + n, body, body_len);
 		return send_all(r->fd, out, (size_t)n + body_len);
@@ -124,27 +129,38 @@ body_etag(struct body *body)
 	hex(body->etag, body->md5);
 }
 
+/* The next bytes of a body: first those that came with the head.  -1 if it broke off. */
+static ssize_t
+body_bytes(struct request *r, int64_t done, unsigned char *buf, size_t size, unsigned char **p)
+{
+	size_t early = r->have - r->head_len;
+	int64_t left = r->length - done;
+	ssize_t n;
+
+	if (done == 0 && early > 0) {
+		*p = (unsigned char *)r->head + r->head_len;
+		return (ssize_t)early;
+	}
+	*p = buf;
+	n = recv(r->fd, buf, left < (int64_t)size ? (size_t)left : size, 0);
+	return n > 0 ? n : -1;
+}
+
 int
 request_body(struct request *r, struct body *body)
 {
 	static __thread unsigned char buf[512 << 10];
 	EVP_MD_CTX *md = body != NULL && options.md5 ? EVP_MD_CTX_new() : NULL;
-	size_t early = r->have - r->head_len;
 	int64_t done = 0, begin = now_ns();
 	uint64_t crc = 0;
 
 	if (md != NULL)
 		EVP_DigestInit_ex(md, EVP_md5(), NULL);
 	while (done < r->length) {
-		const unsigned char *p = buf;
-		int64_t left = r->length - done;
-		ssize_t n;
+		unsigned char *p;
+		ssize_t n = body_bytes(r, done, buf, sizeof buf, &p);
 
-		if (early > 0) {
-			p = (unsigned char *)r->head + r->head_len;
-			n = (ssize_t)early;
-			early = 0;
-		} else if ((n = recv(r->fd, buf, left < (int64_t)sizeof buf ? (size_t)left : sizeof buf, 0)) <= 0) {
+		if (n == -1) {
 			EVP_MD_CTX_free(md);
 			stats.broken += body != NULL;
 			return -1;
@@ -193,7 +209,9 @@ request_number(const struct request *r, const char *key, int64_t otherwise)
 {
 	char number[32];
 
-	return request_query(r, key, number, sizeof number) != NULL && *number != '\0' ? strtoll(number, NULL, 10) : otherwise;
+	return request_query(r, key, number, sizeof number) != NULL && *number != '\0'
+		   ? strtoll(number, NULL, 10)
+		   : otherwise;
 }
 
 /* Takes one header line.  Returns 0 or -1. */
@@ -206,9 +224,11 @@ request_header(struct request *r, const char *line, char *host)
 		r->chunked = true;
 	else if (strncasecmp(line, "Authorization: q-sign-algorithm", 31) == 0)
 		r->cos = true;
-	else if (strncasecmp(line + 2, "amz-copy-source:", 16) == 0 || strncasecmp(line + 2, "cos-copy-source:", 16) == 0)
+	else if (strncasecmp(line + 2, "amz-copy-source:", 16) == 0 ||
+		 strncasecmp(line + 2, "cos-copy-source:", 16) == 0)
 		sscanf(line + 18, " %4095[^\r]", r->copy);
-	else if (strncasecmp(line + 2, "amz-copy-source-range:", 22) == 0 || strncasecmp(line + 2, "cos-copy-source-range:", 22) == 0)
+	else if (strncasecmp(line + 2, "amz-copy-source-range:", 22) == 0 ||
+		 strncasecmp(line + 2, "cos-copy-source-range:", 22) == 0)
 		sscanf(line + 24, " bytes=%" SCNd64 "-%" SCNd64, &r->copy_first, &r->copy_last);
 	else if (strncasecmp(line, "Range: bytes=", 13) == 0)
 		sscanf(line + 13, "%" SCNd64 "-%" SCNd64, &r->first, &r->last);

@@ -1,5 +1,5 @@
 /*
- * What is kept of an upload: names, sizes, checksums.
+ * Keeps names, sizes and checksums of uploads and objects, but not their bytes.
  */
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -10,16 +10,16 @@
 #include <sys/queue.h>
 
 #include "tests/bench/void.h"
-#include "worker/crc64.h"
+#include "worker/base/crc64.h"
 
 #define PARTS 10001
-#define PAGE 1000	/* parts in an answer of ListParts */
+#define PAGE 1000 /* parts in an answer of ListParts */
 #define BUCKETS (1 << 16)
 #define FULL_NAME (NAME_MAX_LEN + 128)
 
 struct object {
 	LIST_ENTRY(object) entry;
-	char *name; /* "BUCKET/KEY", or "BUCKET/KEY upload-N" of an upload that is open */
+	char *name; /* "BUCKET/KEY", or "BUCKET/KEY upload-N" of an open upload */
 	int64_t size;
 	uint64_t crc;
 	char etag[64];
@@ -42,7 +42,7 @@ object_find(const char *name)
 {
 	struct object *o;
 
-	LIST_FOREACH(o, object_bucket(name), entry)
+	LIST_FOREACH (o, object_bucket(name), entry)
 		if (strcmp(o->name, name) == 0)
 			return o;
 	return NULL;
@@ -70,7 +70,7 @@ object_drop(struct object *o)
 	free(o);
 }
 
-/* The upload that the request names, with the lock held; else NULL. */
+/* Returns the upload that the request names, with the lock held, or NULL. */
 static struct object *
 upload_find(const char *name, const char *id)
 {
@@ -86,7 +86,7 @@ answer_no_upload(struct request *r)
 	return answer(r, 404, "", "<Error><Code>NoSuchUpload</Code></Error>");
 }
 
-/* Keeps body as a part, or as an object; false if there is no such upload. */
+/* Keeps body as a part or as an object; returns false if there is no such upload. */
 static bool
 keep(struct request *r, const struct body *body)
 {
@@ -109,7 +109,7 @@ keep(struct request *r, const struct body *body)
 	return true;
 }
 
-/* The body of an upload, or what is copied instead. */
+/* Reads the body of an upload, or computes that of a copy. */
 static int
 put_body(struct request *r, struct body *body)
 {
@@ -132,7 +132,8 @@ put(struct request *r)
 	bool kept;
 
 	if (r->chunked) {
-		answer(r, 411, "Connection: close\r\n", "<Error><Code>MissingContentLength</Code></Error>");
+		answer(r, 411, "Connection: close\r\n",
+		    "<Error><Code>MissingContentLength</Code></Error>");
 		return -1;
 	}
 	if (put_body(r, &body) == -1)
@@ -144,12 +145,17 @@ put(struct request *r)
 		return answer_no_upload(r);
 	sums_headers(r, body.etag, body.crc, headers, sizeof headers);
 	if (r->copy[0] != '\0')
-		return answer(r, 200, headers, "<Copy%sResult><ETag>&quot;%s&quot;</ETag></Copy%sResult>",
-		    r->copy_first < 0 ? "Object" : "Part", body.etag, r->copy_first < 0 ? "Object" : "Part");
+		return answer(r, 200, headers,
+		    "<Copy%sResult><ETag>&quot;%s&quot;</ETag></Copy%sResult>",
+		    r->copy_first < 0 ? "Object" : "Part", body.etag,
+		    r->copy_first < 0 ? "Object" : "Part");
 	return answer(r, 200, headers, "%s", "");
 }
 
-/* One too many is refused at once, while its body may be on its way: that is read, so that the answer arrives. */
+/*
+ * Refuses a PUT beyond the limit.  The rest of its body may be on its way and is read, so that the
+ * client gets the answer.
+ */
 int
 sink_put(struct request *r)
 {
@@ -163,7 +169,8 @@ sink_put(struct request *r)
 		stats.puts_most = puts_now;
 	pthread_mutex_unlock(&lock);
 	if (refused) {
-		rc = answer(r, 503, "Connection: close\r\n", "<Error><Code>SlowDown</Code></Error>");
+		rc =
+		    answer(r, 503, "Connection: close\r\n", "<Error><Code>SlowDown</Code></Error>");
 		return request_body(r, NULL) == -1 ? -1 : rc;
 	}
 	rc = put(r);
@@ -201,7 +208,7 @@ complete(struct object *upload, struct object *o)
 	stats.stored += o->size;
 }
 
-/* The id of a new upload. */
+/* Begins an upload and puts its id into id. */
 static void
 initiate(struct request *r, char *id, size_t size)
 {
@@ -251,7 +258,8 @@ sink_invent(struct request *r)
 			o->parts[i] = i == last ? rest : source_body((i - 1) * step, step);
 	pthread_mutex_unlock(&lock);
 	return answer(r, 200, "Content-Type: application/json\r\n",
-	    "{\"id\": \"%s\", \"crc\": \"%" PRIu64 "\", \"etag\": \"%s\", \"last_crc\": \"%" PRIu64 "\", \"last_etag\": \"%s\"}\n",
+	    "{\"id\": \"%s\", \"crc\": \"%" PRIu64 "\", \"etag\": \"%s\", \"last_crc\": \"%" PRIu64
+	    "\", \"last_etag\": \"%s\"}\n",
 	    id, whole.crc, whole.etag, rest.crc, rest.etag);
 }
 
@@ -266,10 +274,13 @@ sink_post(struct request *r)
 	if (request_query(r, "uploads", id, sizeof id) != NULL) {
 		initiate(r, id, sizeof id);
 		return answer(r, 200, "",
-		    "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id);
+		    "<InitiateMultipartUploadResult><UploadId>%s</UploadId></"
+		    "InitiateMultipartUploadResult>",
+		    id);
 	}
 	pthread_mutex_lock(&lock);
-	if (request_query(r, "uploadId", id, sizeof id) == NULL || (upload = upload_find(r->name, id)) == NULL) {
+	if (request_query(r, "uploadId", id, sizeof id) == NULL ||
+	    (upload = upload_find(r->name, id)) == NULL) {
 		pthread_mutex_unlock(&lock);
 		return answer_no_upload(r);
 	}
@@ -279,7 +290,9 @@ sink_post(struct request *r)
 	object_drop(upload);
 	stats.uploads--;
 	pthread_mutex_unlock(&lock);
-	return answer(r, 200, "", "<CompleteMultipartUploadResult><ETag>&quot;%s&quot;</ETag></CompleteMultipartUploadResult>",
+	return answer(r, 200, "",
+	    "<CompleteMultipartUploadResult><ETag>&quot;%s&quot;</ETag></"
+	    "CompleteMultipartUploadResult>",
 	    etag);
 }
 
@@ -291,14 +304,17 @@ write_parts(FILE *out, const struct object *o, int64_t marker, int64_t left)
 	for (; i < PARTS && left > 0; i++) {
 		if (o->parts[i].size == 0)
 			continue;
-		fprintf(out, "<Part><PartNumber>%" PRId64 "</PartNumber><Size>%" PRId64 "</Size><ETag>\"%s\"</ETag></Part>", i,
-		    o->parts[i].size, o->parts[i].etag);
+		fprintf(out,
+		    "<Part><PartNumber>%" PRId64 "</PartNumber><Size>%" PRId64
+		    "</Size><ETag>\"%s\"</ETag></Part>",
+		    i, o->parts[i].size, o->parts[i].etag);
 		last = i;
 		left--;
 	}
 	while (i < PARTS && o->parts[i].size == 0)
 		i++;
-	fprintf(out, "<IsTruncated>%s</IsTruncated><NextPartNumberMarker>%" PRId64 "</NextPartNumberMarker>",
+	fprintf(out,
+	    "<IsTruncated>%s</IsTruncated><NextPartNumberMarker>%" PRId64 "</NextPartNumberMarker>",
 	    i < PARTS ? "true" : "false", last);
 }
 

@@ -1,5 +1,6 @@
 /*
- * What is made up: byte i of every object is pattern[i % PATTERN], whatever its size; bucket small-N lists N objects.
+ * Makes up objects of any size: byte i of each is pattern[i % PATTERN].  Bucket small-N lists N
+ * objects.
  */
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -9,7 +10,7 @@
 #include <unistd.h>
 
 #include "tests/bench/void.h"
-#include "worker/crc64.h"
+#include "worker/base/crc64.h"
 
 #define PATTERN (1 << 20)
 #define SMALL 4096
@@ -18,7 +19,7 @@
 static unsigned char pattern[PATTERN * 2];
 static char small_etag[48];
 
-/* With -m the small objects have their MD5 as ETag, so that clients that compare it can. */
+/* With -m the ETags of small objects are their MD5s, for clients that compare these. */
 static const char *
 source_etag(int64_t size, char *buf, size_t len)
 {
@@ -50,7 +51,7 @@ source_body(int64_t offset, int64_t size)
 		lead = size;
 	b.crc = crc64_update(0, pattern + offset % PATTERN, (size_t)lead);
 	size -= lead;
-	/* whole patterns in binary: doubled is the CRC of unit bytes, a power of two of patterns */
+	/* whole patterns in binary: doubled is the CRC of unit bytes, which are 2^n patterns */
 	for (int64_t n = size / PATTERN, unit = PATTERN; n > 0; n /= 2, unit *= 2) {
 		if (n % 2 == 1)
 			b.crc = crc64_combine(b.crc, doubled, (uint64_t)unit);
@@ -91,17 +92,46 @@ serve_object(struct request *r, int64_t size)
 
 	if (first > last && size > 0)
 		return answer(r, 416, "", "%s", "");
-	n = snprintf(headers, sizeof headers, "ETag: \"%s\"\r\nAccept-Ranges: bytes\r\n"
-	    "Last-Modified: Mon, 23 Nov 2026 00:00:00 GMT\r\nContent-Type: application/octet-stream\r\n",
+	n = snprintf(headers, sizeof headers,
+	    "ETag: \"%s\"\r\nAccept-Ranges: bytes\r\n"
+	    "Last-Modified: Mon, 23 Nov 2026 00:00:00 GMT\r\nContent-Type: "
+	    "application/octet-stream\r\n",
 	    source_etag(size, etag, sizeof etag));
 	if (r->first >= 0)
-		n += snprintf(headers + n, sizeof headers - (size_t)n, "Content-Range: bytes %" PRId64 "-%" PRId64 "/%" PRId64 "\r\n",
-		    first, last, size);
+		n += snprintf(headers + n, sizeof headers - (size_t)n,
+		    "Content-Range: bytes %" PRId64 "-%" PRId64 "/%" PRId64 "\r\n", first, last,
+		    size);
 	if (r->method[0] == 'H' && !options.md5)
-		snprintf(headers + n, sizeof headers - (size_t)n, "x-cos-hash-crc64ecma: %" PRIu64 "\r\n", source_body(0, size).crc);
+		snprintf(headers + n, sizeof headers - (size_t)n,
+		    "x-cos-hash-crc64ecma: %" PRIu64 "\r\n", source_body(0, size).crc);
 	if (answer_head(r, r->first < 0 ? 200 : 206, last - first + 1, headers) == -1)
 		return -1;
 	return r->method[0] == 'H' ? 0 : serve_bytes(r, first, last);
+}
+
+/* Keys of bucket small-N from number i on, at most so many. */
+static void
+write_page(FILE *out, bool v2, int64_t i, int64_t keys, int64_t count)
+{
+	fprintf(out,
+	    "<?xml version=\"1.0\" "
+	    "encoding=\"UTF-8\"?>\n<ListBucketResult><Name>small</Name><MaxKeys>%" PRId64
+	    "</MaxKeys>"
+	    "<IsTruncated>%s</IsTruncated>",
+	    keys, i + keys < count ? "true" : "false");
+	if (i + keys < count)
+		fprintf(out,
+		    v2 ? "<NextContinuationToken>size-4096-%08" PRId64 "</NextContinuationToken>"
+		       : "<NextMarker>size-4096-%08" PRId64 "</NextMarker>",
+		    i + keys - 1);
+	for (; i < count && keys > 0; i++, keys--)
+		fprintf(out,
+		    "<Contents><Key>size-4096-%08" PRId64
+		    "</Key><LastModified>2026-11-23T00:00:00.000Z</LastModified>"
+		    "<ETag>&quot;%s&quot;</ETag><Size>%d</Size><StorageClass>STANDARD</"
+		    "StorageClass></Contents>",
+		    i, small_etag, SMALL);
+	fprintf(out, "</ListBucketResult>");
 }
 
 /* A page of bucket small-N.  Names sort as their numbers do, so a marker says where to go on. */
@@ -115,7 +145,8 @@ serve_list(struct request *r, int64_t count)
 	FILE *out;
 	int rc;
 
-	if (request_query(r, v2 ? "continuation-token" : "marker", marker, sizeof marker) == NULL && v2)
+	if (request_query(r, v2 ? "continuation-token" : "marker", marker, sizeof marker) == NULL &&
+	    v2)
 		request_query(r, "start-after", marker, sizeof marker);
 	if (strncmp(marker, "size-4096-", 10) == 0)
 		i = strtoll(marker + 10, NULL, 10) + 1;
@@ -126,16 +157,7 @@ serve_list(struct request *r, int64_t count)
 		count = 0;
 	if ((out = open_memstream(&text, &len)) == NULL)
 		abort();
-	fprintf(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult><Name>small</Name><MaxKeys>%" PRId64 "</MaxKeys>"
-	    "<IsTruncated>%s</IsTruncated>", keys, i + keys < count ? "true" : "false");
-	if (i + keys < count)
-		fprintf(out, v2 ? "<NextContinuationToken>size-4096-%08" PRId64 "</NextContinuationToken>" :
-		    "<NextMarker>size-4096-%08" PRId64 "</NextMarker>", i + keys - 1);
-	for (; i < count && keys > 0; i++, keys--)
-		fprintf(out, "<Contents><Key>size-4096-%08" PRId64 "</Key><LastModified>2026-11-23T00:00:00.000Z</LastModified>"
-		    "<ETag>&quot;%s&quot;</ETag><Size>%d</Size><StorageClass>STANDARD</StorageClass></Contents>", i, small_etag,
-		    SMALL);
-	fprintf(out, "</ListBucketResult>");
+	write_page(out, v2, i, keys, count);
 	fclose(out);
 	rc = answer_long(r, text, len);
 	free(text);

@@ -1,4 +1,4 @@
-"""Ports that lead to stores and database, and can be cut."""
+"""Ports that lead to the stores and the database, and that can be cut."""
 
 import select
 import threading
@@ -24,7 +24,7 @@ class Cable(Wire):
 
 
 class Nobody:
-    """Takes an answer that its client never gets."""
+    """Swallows an answer, so that the client never gets it."""
 
     def sendall(self, data):
         pass
@@ -32,10 +32,10 @@ class Nobody:
 
 class GatewayCable(HttpWire):
     """
-    To a gateway that does well, so that what goes wrong has to do so on the way.  An action is a status, "before" (the
-    connection ends before the request arrives), "mid" (when half of its body has), "after" (the request is
-    carried out, its answer lost), "corrupt" (a bit of its body changes) or "hold" (all of it has left its client, and arrives when
-    held[n] is set).
+    Leads to the real gateway, and makes requests fail on the way.  An action is a status (the answer), "before" (the connection ends
+    before the request arrives), "mid" (it ends after half of the body), "after" (the gateway handles the request, but its answer is
+    lost), "corrupt" (a bit of the body changes), "hold" (the whole request waits until held[n] is set), None (nothing fails), or a
+    function, which may make further rules and returns one of these.
     """
 
     def __init__(self, port):
@@ -75,6 +75,8 @@ class GatewayCable(HttpWire):
             method, target, _ = first.split(" ", 2)
             op, length = operation(method, target, headers), int(headers.get("content-length", 0))
             action = self.take(op)
+            if callable(action):
+                action = action()
             if isinstance(action, int):
                 self.refuse(action, down, client, length)
             if action == "before":

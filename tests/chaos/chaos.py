@@ -1,5 +1,5 @@
 """
-ferryds, a producer and a disturber, all from one seed; then calm, and the question whether all is as it must be.
+Runs ferryds, a producer and a disturber, all from one seed; then comes calm, and the check of all invariants.
 
     chaos.py [--seed N] [--seconds S] [--runs N] [--nodes N] [--rate TASKS] [--every SECONDS] [--freeze] [--store ceph]
 """
@@ -40,14 +40,14 @@ ENDED = ("done", "failed", "cancelled")
 
 
 def is_sanitized():
-    """A library loaded before the sanitizer's own is not for such a build."""
+    """Tells whether the build has sanitizers; hog.so cannot be loaded into such a build."""
     return "libasan" in subprocess.run(["ldd", f"{BUILD}/ferry-worker"], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 class Run:
-    """One run.  problems() is all that is wrong in the end, as text."""
+    """One run.  problems() returns everything that is wrong at the end, as text."""
 
-    MAX_CRASHES, MAX_OOMS = 25, 12  # more than befall a task that does no harm
+    MAX_CRASHES, MAX_OOMS = 25, 12  # more than a harmless task can meet
 
     def __init__(self, directory, db, cos, seed, seconds, nodes=2, rate=2, every=1.0, freeze=False, ceph=None, twins=None, machine=False):
         self.directory, self.db, self.cos, self.ceph, self.twins, self.seed = directory, db, cos, ceph, twins, seed
@@ -62,7 +62,7 @@ class Run:
         self.store_cable, self.origin_cable = Cable(("127.0.0.1", cos.port)), Cable(("127.0.0.1", self.origin.port))
         self.database_cable = Cable(f"{db.pg.directory}/.s.PGSQL.{db.pg.port}")
         self.gateway_cable = GatewayCable(ceph.port) if ceph else None
-        cos.rate(16 << 20)  # so that there is time to be disturbed in
+        cos.rate(16 << 20)  # slow enough that disturbances hit transfers
         self.make_places(machine)
         self.nodes += [self.make_node(n) for n in range(nodes)]
         self.disturber = Disturber(seed, seconds, every, self, freeze)
@@ -103,7 +103,7 @@ class Run:
         scratch = f"{self.directory}/scratch"
         if machine:
             os.mkdir(self.out)
-            self.disk = Disk(self.out, (1 << 30) + int(self.seconds) * (3 << 20))  # twice what comes to lie there
+            self.disk = Disk(self.out, (1 << 30) + int(self.seconds) * (3 << 20))  # twice as much as the tasks write there
         for place in (self.spool, self.out, f"{self.out}/o", f"{self.out}/chain", scratch):
             os.makedirs(place, exist_ok=True)
             os.chmod(place, 0o777)
@@ -155,7 +155,7 @@ class Run:
             self.gateway.put(self.ceph.TARGET, self.ceph_key(task), text)
 
     def initiate(self, key):
-        """Somebody else's upload, with a part: one without, begun where and when one of ours was, cannot be told from it."""
+        """Begins a foreign upload, with a part: without parts it could not be told from one of ferryd's at that key and time."""
         upload = re.search("<UploadId>([^<]+)<", self.client.call("POST", key, {"uploads": ""})).group(1)
         self.client.call("PUT", key, {"partNumber": "1", "uploadId": upload}, b"theirs")
         return upload
@@ -174,7 +174,7 @@ class Run:
                 "ceph": self.ceph and f"ceph://{self.ceph.TARGET}/{self.ceph_key(task)}"}[task.destination]
 
     def sums(self, paths):
-        """CRC64 by the endpoint's implementation, which is not the one under test."""
+        """Returns {path: CRC64}, by the endpoint's implementation, which is independent of the one under test."""
         if not paths:
             return {}
         out = subprocess.run(["node", os.path.join(SERVERS, "cos", "crc64.js"), *paths], check=True, stdout=subprocess.PIPE)
@@ -185,7 +185,7 @@ class Run:
         return (os.path.getsize(path), self.sums([path])[path]) if os.path.exists(path) else None
 
     def found(self, task, fresh=False):
-        """(size, crc64) of what is at a task's destination."""
+        """Returns (size, crc64) of the object at a task's destination, or None."""
         if task.destination == "out":
             return self.file(task.key)
         if task.destination == "cos":
@@ -202,7 +202,7 @@ class Run:
     # Producers
 
     def insert(self, task):
-        """As a producer would that does not know, after its connection broke, whether its statement was carried out."""
+        """Inserts a task as a careful producer does: after a broken connection it looks whether the row is there."""
         columns = {**task.columns, "source": self.source(task), "destination": self.destination(task)}
         if "metadata" in columns:
             columns["metadata"] = psycopg2.extras.Json(columns["metadata"])
@@ -244,7 +244,7 @@ class Run:
         self.disturber.note(f"{verb} of task {task.id}: {said}")
 
     def agenda(self):
-        """[(seconds, what to do)] in order."""
+        """Returns [(seconds, function to call)] in order."""
         found = [(at, lambda kind=kind: self.disturber.do(kind)) for at, kind in self.disturber.events]
         for task in self.tasks:
             if task.after is None:
@@ -263,7 +263,7 @@ class Run:
         return {row["id"]: row for row in self.db.sql("SELECT * FROM ferry.task")}
 
     def look(self):
-        """What is done stays done; where one task waits for the end of another, it comes."""
+        """Checks that tasks that are done stay done, and inserts tasks that wait for the end of another."""
         rows = {row["id"]: row["state"] for row in self.db.sql("SELECT id, state FROM ferry.task")}
         for task in self.tasks:
             if task.id in self.seen_done and rows.get(task.id) != "done":
@@ -292,7 +292,7 @@ class Run:
         return self
 
     def calm(self, timeout=90):
-        """Everything works again; until all tasks have ended."""
+        """Ends all disturbances and waits until all tasks have ended."""
         self.disturber.note("calm")
 
         def ended():
@@ -306,7 +306,7 @@ class Run:
             rows = self.rows()
             self.found_problems += [(t, f"still {rows[t.id]['state']} after {timeout} s of calm") for t in self.tasks
                                     if t.id in rows and rows[t.id]["state"] not in ENDED]
-        # as if it had been a minute: until then a cancelled task's worker may still be at it
+        # pretend that a minute has passed: until then a cancelled task's worker may still clear its upload away
         self.db.sql("UPDATE ferry.task SET finished_at = finished_at - interval '2 minutes' WHERE state = 'cancelled'")
         for _ in range(5):
             self.reaped_at = time.time()
@@ -320,7 +320,7 @@ class Run:
         return all(node.daemon.alive() for node in self.nodes)
 
     def problems(self):
-        """Looks at all, stops the daemons, looks at what they leave."""
+        """Checks all invariants, stops the daemons, and checks what they leave behind."""
         rows = self.rows()
         self.cos_objects = self.cos.objects()
         found = self.found_problems
@@ -390,7 +390,7 @@ class Run:
 
 
 def chaos(directory, db, cos, seed, seconds, spoil=None, **options):
-    """(summary, problems).  spoil(run) is called before it is looked whether all is well."""
+    """Makes a run; returns (summary, problems).  spoil(run) is called before the invariants are checked."""
     run = Run(directory, db, cos, seed, seconds, **options)
     try:
         run.go().calm()
@@ -406,13 +406,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", default=None)
     parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--runs", type=int, default=1, help="with as many seeds, each one more than the last")
+    parser.add_argument("--runs", type=int, default=1, help="number of runs; each seed is one more than the last")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--rate", type=float, default=2, help="tasks a second")
     parser.add_argument("--every", type=float, default=1, help="seconds between disturbances")
-    parser.add_argument("--freeze", action="store_true", help="stop processes for longer than their lease as well")
+    parser.add_argument("--freeze", action="store_true", help="also stop processes for longer than their lease")
     parser.add_argument("--store", choices=["cos", "ceph"], default="cos")
-    parser.add_argument("--keep", action="store_true", help="leave logs of a run that failed")
+    parser.add_argument("--keep", action="store_true", help="keep the logs of a run that failed")
     given = parser.parse_args()
     first = int(given.seed) if given.seed else int.from_bytes(os.urandom(3), "big")
     base = tempfile.mkdtemp(prefix="ferry-chaos-")

@@ -1,4 +1,4 @@
-"""What producers and others do at the stores, besides ferryd.  They try again while there are faults."""
+"""Clients of the stores besides ferryd: producers and other programs.  They repeat a request that fails."""
 
 import contextlib
 import hashlib
@@ -13,7 +13,7 @@ import stores
 
 
 class CosClient:
-    """At the COS endpoint.  meanwhile() is called while it waits."""
+    """A client of the COS endpoint.  It calls meanwhile() between attempts."""
 
     def __init__(self, port):
         self.meanwhile = lambda: None
@@ -50,15 +50,15 @@ class CosClient:
 
 
 class Gateway:
-    """At the Ceph gateway, directly."""
+    """A client of the Ceph gateway, without a cable between."""
 
     def __init__(self, ceph):
         self.ceph, self.meanwhile = ceph, lambda: None
         if ceph:
-            ceph.timeout = 5  # whoever has frozen it is to thaw it meanwhile
+            ceph.timeout = 5  # short, so that meanwhile() can thaw a frozen gateway
 
     def call(self, method, bucket, key="", **options):
-        """(status, body); 404 is an answer, 5xx and no answer are not."""
+        """Returns (status, body); repeats the request after a 5xx or no answer.  404 is an answer."""
         for _ in range(300):
             with contextlib.suppress(OSError, http.client.HTTPException):
                 answer = self.ceph.request(method, bucket, key, **options)
@@ -74,13 +74,13 @@ class Gateway:
         self.call("PUT", bucket, key, body=body)
 
     def initiate(self, bucket, key):
-        """Somebody else's upload, with a part."""
+        """Begins a foreign upload, with a part."""
         upload = re.search("<UploadId>([^<]+)<", self.call("POST", bucket, key, query={"uploads": ""})[1].decode()).group(1)
         self.call("PUT", bucket, key, query={"partNumber": "1", "uploadId": upload}, body=b"theirs")
         return upload
 
     def uploads(self, bucket, prefix):
-        """{(key, upload id)}"""
+        """Returns {(key, upload id)}."""
         found, query = set(), {"uploads": "", "prefix": prefix}
         while True:
             text = self.call("GET", bucket, query=query)[1].decode()
@@ -101,7 +101,7 @@ class Handler(origin.Handler):
         super().serve()
 
     def at_later(self):
-        """All but the beginning is elsewhere: /later/WHERE/SIZE leads to /WHERE/SIZE."""
+        """Serves the beginning, and redirects requests for later bytes: /later/WHERE/SIZE leads to /WHERE/SIZE."""
         wanted = self.range_of(int(self.words[2]))
         if wanted and wanted[0] > 0:
             return self.answer(302, [("Location", self.path.replace("/later/", "/", 1))])

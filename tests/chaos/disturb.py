@@ -1,4 +1,4 @@
-"""What happens to daemons, database, stores, connections and the machine in one run, all of it from a seed."""
+"""Disturbances of daemons, database, stores, connections and the machine in one run, all from one seed."""
 
 import contextlib
 import os
@@ -25,11 +25,11 @@ GATEWAY = {"gateway errors": 3, "gateway corrupts": 1, "gateway answers lost": 3
 
 
 class Node:
-    """A ferryd and what an init system does for it."""
+    """A ferryd, and the work of its init system."""
 
     def __init__(self, daemon, hog=None):
         self.daemon, self.name, self.hog = daemon, daemon.name, hog
-        self.back_at = None     # when it is to be started again
+        self.back_at = None     # when it must be started again
         self.rotated = 0
 
     def pids(self):
@@ -38,15 +38,15 @@ class Node:
 
 class Disturber(DatabaseTrouble, GatewayTrouble, MachineTrouble, QueueTrouble, StoreTrouble):
     """
-    events: (seconds, kind) from the seed.  Whom it hits is from the seed as well, among those who are there at that time.
-    journal has what was done: (time.time(), text).  world has nodes, pg or pair, db, cos, ceph, cables and places.
+    events: (seconds, kind), from the seed.  The seed also chooses the victim, among the processes that exist at that time.
+    journal lists the disturbances: (time.time(), text).  world has nodes, pg or pair, db, cos, ceph, cables and places.
     """
 
     def __init__(self, seed, seconds, every, world, freezes=False):
         self.random = random.Random(f"disturbances {seed}")
         self.world, self.nodes, self.db = world, world.nodes, world.db
         self.journal, self.frozen, self.problems, self.counts = [], {}, [], {}
-        self.later = []  # (when, function): what ends by itself
+        self.later = []  # (when, function): ends of disturbances
         weights = {**WEIGHTS, **(FREEZES if freezes else {}), **(HOGS if self.nodes[0].hog else {}),
                    **(MACHINE if world.disk else {}), **(PAIR if world.twins else {}), **(GATEWAY if world.ceph else {})}
         self.events, at = [], self.random.expovariate(1 / every)
@@ -97,12 +97,12 @@ class Disturber(DatabaseTrouble, GatewayTrouble, MachineTrouble, QueueTrouble, S
     def kill_master(self):
         node = self.master("SIGKILL")
         if node:
-            node.pids()  # the checker knows them then
+            node.pids()  # so that the daemon remembers its workers' pids
             self.signal(node.daemon.pid, signal.SIGKILL)
             node.back_at = time.monotonic() + self.random.choice((0, 0.2, 1, 5))
 
     def kill_node(self):
-        """Nobody of it can hand anything back."""
+        """Kills master and workers so that none of them can hand back its tasks."""
         node = self.master("SIGKILL, with its workers, to")
         if node:
             pids = [node.daemon.pid, *node.pids()]
@@ -133,7 +133,7 @@ class Disturber(DatabaseTrouble, GatewayTrouble, MachineTrouble, QueueTrouble, S
         self.sent(signal.SIGHUP)
 
     def new_settings(self):
-        """A reload that changes what workers do; tasks that are under way go on with parts of the old size, by whoever has them next."""
+        """Reloads other settings of workers; a task under way keeps its size of parts, whichever worker carries it next."""
         up = self.up()
         if up:
             daemon = self.random.choice(up).daemon
@@ -150,7 +150,7 @@ class Disturber(DatabaseTrouble, GatewayTrouble, MachineTrouble, QueueTrouble, S
         self.sent(signal.SIGTTOU)
 
     def USR1(self):
-        """As logrotate does it."""
+        """Renames the log and sends USR1, as logrotate does."""
         rotating = [node for node in self.up() if node.daemon.daemonize]
         if rotating:
             node = self.random.choice(rotating)
@@ -182,7 +182,7 @@ class Disturber(DatabaseTrouble, GatewayTrouble, MachineTrouble, QueueTrouble, S
             self.freeze(node.daemon.pid, *node.pids())
 
     def tend(self, calm=False):
-        """What is due: frozen ones go on, masters that are down come back, faults end."""
+        """Does what is due: thaws processes, starts masters that are down, ends faults."""
         now = time.monotonic()
         for pid, until in list(self.frozen.items()):
             if calm or now >= until:
@@ -209,12 +209,12 @@ class Disturber(DatabaseTrouble, GatewayTrouble, MachineTrouble, QueueTrouble, S
             node.daemon.start(ready=False)
             node.back_at = None
             self.note(f"start of {node.name} (pid {node.daemon.pid})")
-        except (AssertionError, OSError, ValueError) as problem:  # it may say so and end while its database is away
+        except (AssertionError, OSError, ValueError) as problem:  # without its database, it may exit with an error
             self.note(f"start of {node.name} failed: {str(problem)[:300]}")
             node.back_at = time.monotonic() + 0.5
 
     def tolerated(self, statement, parameters=None):
-        """One value, or None where the database is away for longer than the statement is worth."""
+        """Returns one value of a statement, or None if the database is away."""
         with contextlib.suppress(psycopg2.Error, IndexError):
             return self.db.one(statement, parameters)
         return None

@@ -1,5 +1,5 @@
 """
-What must be true when all is calm again: of the table, of what the stores hold, and of what is left on the machine.  Each function
+Invariants that must hold when all is calm again: of the table, of the objects in the stores, and of the machine.  Each function
 yields (task or None, what is wrong).
 """
 
@@ -12,11 +12,11 @@ from daemon import parse_line
 from places import descriptors
 from rig import running, title, wait_until
 
-FAULTS = {"transient", "throttled", "source_changed"}
+FAULTS = {"transient", "throttled", "full", "source_changed"}
 
 
 def ends(task):
-    """The ends that a task's inputs allow, as a set of states, "skipped" being one of done."""
+    """Returns the ends that a task's inputs allow, as a set of states; "skipped" is done without a transfer."""
     if task.story in ("missing", "hog", "crash"):
         allowed = {"failed"}
     elif task.story in ("wrong crc64", "wrong size"):
@@ -41,14 +41,20 @@ def ends(task):
 
 
 def meets_itself(task):
-    """Cancelled as its object was coming into being, and retried, which must not replace it."""
+    """Tells whether a task may find its own object: it was cancelled while the store made the object, then retried."""
     return bool(task.cancel_at and task.retried and task.if_exists != "overwrite")
 
 
 def may_fail(task):
-    """Whether there is a reason in the task itself, rather than in what happened to it."""
+    """Tells whether the task itself, rather than a disturbance, may be the reason of a failure."""
     only_limited = task.limited and ends(task) - {"failed"} == {"done"} and task.story != "vanishes"
     return "failed" in ends(task) and (not only_limited or (meets_itself(task) and task.if_exists == "fail"))
+
+
+def is_superseded(run, task, row):
+    """Tells whether a task had begun, returned to the queue, and met a newer one of its dedup_key there."""
+    said = re.fullmatch(r"superseded by task (\d+)", row["error"] or "")
+    return bool(said) and any(t.id == int(said[1]) > task.id and t.group == task.group for t in run.tasks if t.story == "dedup")
 
 
 def end_of(row):
@@ -66,37 +72,39 @@ def states(run, rows):
             yield task, "its row is gone"
             continue
         end = end_of(row)
-        if end not in ends(task):
+        if end == "cancelled" and is_superseded(run, task, row):
+            pass
+        elif end not in ends(task):
             yield task, f"is {end} ({row['error_class']}: {row['error']}), but may only be {' or '.join(sorted(ends(task)))}"
         elif end == "failed" and not may_fail(task) and row["error_class"] not in FAULTS:
             yield task, f"failed as {row['error_class']}: {row['error']}"
         if end == "failed" and task.story in ("hog", "crash"):
             yield from evidence(run, task, row)
         if end == "failed" and not row["error"]:
-            yield task, "failed without a word"
+            yield task, "failed without an error"
         if end == "done":
             if (row["bytes_done"], row["bytes_total"]) != (task.size, task.size):
                 yield task, f"done with {row['bytes_done']} of {row['bytes_total']} bytes, its size is {task.size}"
             if row["crc64"] is not None and int(row["crc64"]) != task.crc64:
                 yield task, f"its row says crc64 {row['crc64']}, its content has {task.crc64}"
             if not row["verified_by"]:
-                yield task, "done, and verified by nothing"
+                yield task, "done, but verified_by is empty"
     for group in {t.group for t in run.tasks if t.story == "dedup"}:
         if not any(t.id for t in run.tasks if t.group == group):
             yield None, f"all tasks with a dedup_key of group {group} were refused"
 
 
 def evidence(run, task, row):
-    """Of what kills its worker each time."""
+    """Checks the evidence in the row of a task that kills its worker each time."""
     kind, count, most, words = ("out_of_memory", row["ooms"], run.MAX_OOMS, "killed: out of memory") if task.story == "hog" else \
-        ("crash", row["crashes"], run.MAX_CRASHES, r"killed: signal 11 \(Segmentation fault\)")
+        ("crash", row["crashes"], run.MAX_CRASHES, r"killed: signal 11 \(Segmentation fault\), sent by itself")
     if row["error_class"] != kind or count != most or not re.search(words, row["error"] or ""):
         yield task, f"is poison ({task.story}), and ended with {row['crashes']} crashes, {row['ooms']} ooms, " \
                     f"{row['error_class']}: {row['error']}"
 
 
 def objects(run, rows):
-    """What is at the destinations."""
+    """Checks the objects at the destinations."""
     for task in run.tasks:
         if task.id is None or task.id not in rows or task.story in ("contest", "chain"):
             continue
@@ -104,9 +112,9 @@ def objects(run, rows):
         right, before = (task.size, task.crc64), run.before.get(task.number)
         if task.before and task.if_exists != "overwrite":
             if found != before:
-                yield task, f"{end}; what was there before, {before}, has become {found}"
+                yield task, f"{end}; the object that was there before, {before}, has become {found}"
             elif task.destination == "cos" and run.cos_objects[(stores.BUCKET, task.key)]["puts"] != 1:
-                yield task, f"{end}; what was there before was written again"
+                yield task, f"{end}; the object that was there before was written again"
         elif end == "done":
             if found != right:
                 yield task, f"done; at its destination is {found}, not {right} (before: {before})"
@@ -115,7 +123,7 @@ def objects(run, rows):
         elif end == "skipped" and meets_itself(task) and found == right:
             continue
         elif end == "cancelled" and found and found[0] == task.size:
-            continue  # if the store has spoiled it, nobody has waited for the answer that says so
+            continue  # it may be spoiled: no worker has waited for the answer that says so
         elif end == "skipped" or found not in (before, right):
             yield task, f"{end}; at its destination is {found}, its content is {right} (before: {before})"
         elif task.story in ("missing", "wrong crc64", "wrong size", "hog", "crash") and found != before:
@@ -135,7 +143,7 @@ def headers(run, task):
 
 
 def groups(run, rows):
-    """Keys that several tasks write."""
+    """Checks the keys that several tasks write."""
     for number in sorted({t.group for t in run.tasks if t.story in ("contest", "chain")}):
         group = [t for t in run.tasks if t.group == number and t.id in rows]
         if not group:
@@ -146,11 +154,11 @@ def groups(run, rows):
             yield group[0], f"{len(done)} of {[t.id for t in group]} made {group[0].key}, where none may replace another's"
         elif done and found != (done[-1].size, done[-1].crc64):
             whose = [t.id for t in run.tasks if (t.size, t.crc64) == found]
-            yield done[-1], f"was the last to make {group[0].key}; there is {found}, of {whose or 'nobody'}"
+            yield done[-1], f"was the last to make {group[0].key}; there is {found}, of {whose or 'no task'}"
 
 
 def leftovers(run, rows):
-    """Uploads and temporary files, after ferryctl reap."""
+    """Checks that ferryctl reap has left no uploads and no temporary files."""
     waiting = run.db.sql("SELECT task, upload_id, destination, initiated, abandoned, reap_error, "
                          "extract(epoch FROM now() - created_at) AS age FROM ferry.upload")
     by_id = {t.id: t for t in run.tasks if t.id}
@@ -160,18 +168,18 @@ def leftovers(run, rows):
     patient = {row["destination"].partition("://")[2].partition("/")[2] for row in waiting if not row["initiated"]}
     left = {(u["key"], u["id"]) for u in run.cos.uploads()}
     for key, upload in sorted(run.foreign_uploads - left):
-        yield None, f"somebody else's upload {upload} of {key} is gone"
+        yield None, f"foreign upload {upload} of {key} is gone"
     by_key = {t.key: t for t in run.tasks}
     for key, upload in sorted(left - run.foreign_uploads):
         if key not in patient:
-            yield by_key.get(key), f"upload {upload} of {key} is left at the store, and in no row"
+            yield by_key.get(key), f"upload {upload} of {key} is left at the store, without a row"
     if run.ceph:
         left = run.gateway.uploads(run.ceph.TARGET, f"{run.seed}/")
         for key, upload in sorted(run.foreign_at_gateway - left):
-            yield None, f"somebody else's upload {upload} of {key} at the gateway is gone"
+            yield None, f"foreign upload {upload} of {key} at the gateway is gone"
         for key, upload in sorted(left - run.foreign_at_gateway):
             if key not in patient:
-                yield by_key.get(key.partition("/")[2]), f"upload {upload} of {key} is left at the gateway, and in no row"
+                yield by_key.get(key.partition("/")[2]), f"upload {upload} of {key} is left at the gateway, without a row"
     names = {row["upload_id"] for row in waiting}
     for directory, _, files in os.walk(run.out):
         for name in files:
@@ -180,15 +188,16 @@ def leftovers(run, rows):
                 yield by_id.get(int(task.group(1))) if task else None, f"temporary file {name} is left"
     for key, size_and_crc in run.foreign_files.items():
         if run.file(key) != size_and_crc:
-            yield None, f"somebody else's file {key} is now {run.file(key)}"
+            yield None, f"foreign file {key} is now {run.file(key)}"
 
 
 def idle(run, rows):
-    """Of daemons that have nothing to do: a master has two descriptors for each worker and ten others, a worker connections to keep."""
+    """Checks open descriptors of idle daemons: a master has three for each worker (channel, process, its
+    cgroup's notices) and some others, a worker its connections."""
     for node in run.nodes:
         workers = node.daemon.workers()
         has = descriptors(node.daemon.pid)
-        if sum(has.values()) > 2 * len(workers) + 12:
+        if sum(has.values()) > 3 * len(workers) + 14:
             yield None, f"the master of {node.name} has {len(workers)} workers and open {has}"
         for pid in workers:
             has = descriptors(pid)
@@ -217,7 +226,7 @@ def logs(run):
 
 
 def machine(run):
-    """When all daemons have been stopped."""
+    """Checks that stopped daemons leave no sessions, processes, rows and cgroups."""
     try:
         wait_until(lambda: not run.db.sessions(), 5)
     except AssertionError:
@@ -234,7 +243,7 @@ def machine(run):
 
 
 def processes(directory):
-    """{pid: title} of those that hold a file below the directory, ourselves and our children left out."""
+    """Returns {pid: title} of ferryd's processes that hold a file below the directory open."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         if int(pid) == os.getpid() or not title(pid).startswith("ferry"):

@@ -1,4 +1,4 @@
-"""Databases and disks that chaos can take away, and bring back."""
+"""Databases and disks that chaos can take away and bring back."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from rig import Postgres
 
 
 class Twins:
-    """A primary and its synchronous standby, in two places.  When the primary is lost, a new standby is made where it was."""
+    """A primary and its synchronous standby, in two directories.  A new standby takes the place of a lost primary."""
 
     def __init__(self, directory):
         os.mkdir(directory)
@@ -47,7 +47,7 @@ class Twins:
         self.primary.promote()
 
         def build():
-            """The new primary may be stopped meanwhile: then from the beginning."""
+            """Makes the standby; begins again if the new primary is stopped meanwhile."""
             for _ in range(50):
                 shutil.rmtree(lost.directory, ignore_errors=True)
                 try:
@@ -61,7 +61,7 @@ class Twins:
         self.builder.start()
 
     def give_up(self, half_made):
-        """Nothing waits for a standby that is not there."""
+        """Stops a half-made standby, and the primary's waiting for it."""
         with contextlib.suppress(psycopg2.Error):
             self.primary.admin("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
         with contextlib.suppress(OSError, ValueError):
@@ -76,7 +76,7 @@ class Twins:
 
 
 class Disk:
-    """A file system of its own on directory, that is as full as it is told to be."""
+    """A small file system on directory that can be made full."""
 
     def __init__(self, directory, room):
         self.directory, self.room, self.full = directory, room, False
@@ -86,7 +86,7 @@ class Disk:
         return subprocess.run(["mount", "-o", f"remount,size={size}", self.directory], stderr=subprocess.PIPE, text=True)
 
     def fill(self):
-        """Takes all room but what is in use; another writer may be faster, and then it is tried again."""
+        """Shrinks the file system to what is in use; repeats this if another writer was faster."""
         for _ in range(20):
             stat = os.statvfs(self.directory)
             used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize
@@ -102,7 +102,7 @@ class Disk:
 
 
 def descriptors(pid):
-    """What a process has open, by kind: {"socket": n, "pipe": n, path: n}"""
+    """Counts the open descriptors of a process by kind: {"socket": n, "pipe": n, path: n}"""
     found = {}
     for fd in os.listdir(f"/proc/{pid}/fd"):
         try:

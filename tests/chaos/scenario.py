@@ -1,4 +1,4 @@
-"""What producers ask for in one run, all of it from a seed: tasks, what they find at their destinations, what ends they may come to."""
+"""The tasks of one run, all from one seed: what producers ask for, and what is at the destinations before."""
 
 import dataclasses
 import random
@@ -11,7 +11,7 @@ SMALL = SIZES[:6]
 
 @dataclasses.dataclass
 class Task:
-    """number, key and content name it; everything else is what its producer says, or does to it, at seconds after the start."""
+    """A task: number, key and content identify it, the rest is what its producer does.  Times are seconds after the start."""
 
     seed: str
     number: int
@@ -22,15 +22,15 @@ class Task:
     key: str
     columns: dict = dataclasses.field(default_factory=dict)
     story: str = "plain"     # missing, vanishes, wrong crc64, wrong size, contest, chain, dedup, hog, crash
-    before: bool = False     # something of somebody else's is at the destination
+    before: bool = False     # a foreign object is at the destination
     vanishes_at: float = 0
     cancel_at: float = 0
     retry_at: float = 0
     reprioritise_at: float = 0
-    after: int = None        # inserted when that task has ended: both write the same key
+    after: int = None        # inserted when the task of this number has ended: both write one key
     group: int = None
-    late: bool = False       # poison that its worker meets when it has carried a part
-    # what comes of it
+    late: bool = False       # the worker meets the poison only after a part
+    # the outcome
     id: int = None
     refused: bool = False    # its dedup_key was taken
     crc64: int = None
@@ -46,12 +46,12 @@ class Task:
 
     @property
     def limited(self):
-        """Whether faults may end it."""
+        """Tells whether faults may make the task fail."""
         return self.columns["max_attempts"] < 100
 
 
 class Scenario:
-    """rate: tasks a second over seconds; ceph: whether there is such a store; poison: whether workers die of some."""
+    """rate: tasks a second; ceph: whether a Ceph store exists; poison: whether some tasks kill their workers."""
 
     def __init__(self, seed, seconds, rate, ceph=False, poison=False):
         self.seed, self.random = str(seed), random.Random(f"scenario {seed}")
@@ -79,7 +79,7 @@ class Scenario:
             task.columns["content_type"] = r.choice(("video/mp4", "text/x-chaos"))
         task.before = r.random() < 0.2
         if task.if_exists != "overwrite" and not task.before:
-            task.size = max(task.size, 1)  # an empty object that is there is not compared: see the limits
+            task.size = max(task.size, 1)  # an empty object of one's own is not recognised: see the limits in ferry(7)
         if r.random() < 0.1:
             task.columns["expect_size"] = task.size
         for name, value in over.items():
@@ -131,7 +131,7 @@ class Scenario:
                 task.columns["expect_crc64"] = "wrong"
 
     def contest(self, at):
-        """Several want a key that none may replace: one gets it."""
+        """Several tasks write a key that none may replace: one of them makes it."""
         self.groups += 1
         first = None
         for _ in range(self.random.randrange(2, 4)):
@@ -141,16 +141,16 @@ class Scenario:
             task.columns["if_exists"] = self.random.choice(("fail", "skip"))
             task.columns["max_attempts"] = 1000
             task.columns.pop("expect_size", None)
-            task.size = max(task.size, 1000)  # so that no two are the same
-            if task.destination == "ceph":  # as one PUT, which Ceph judges; a Complete, as of a copy, it does not
+            task.size = max(task.size, 1000)  # so that their contents differ
+            if task.destination == "ceph":  # one PUT: Ceph ignores the condition on Complete
                 task.size = min(task.size, 3 * MIB)
                 task.source = "spool" if task.source == "ceph" else task.source
             at += self.random.random()
 
     def chain(self, at):
         """
-        One after the other replaces a key: the last one stays.  Not in Ceph: what a dead worker has sent may still wait in the gateway
-        when its successor's object is made, and comes after it.
+        Tasks replace a key one after the other: the last object stays.  Not in Ceph: the gateway may make the object of a dead worker
+        after that of its successor.
         """
         self.groups += 1
         first, last = None, None

@@ -1,4 +1,4 @@
-"""Troubles by where they come from.  Each class is a part of Disturber, whose journal, world and random choices they use."""
+"""Disturbances, grouped by their origin.  Each class is a part of Disturber and uses its journal, world and random choices."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import psycopg2
 
 from rig import ACCOUNT, ROOT, ferryctl
 
-FOR_GOOD = "^(?!chain)"  # what a dead client has sent may still be carried out, and nobody could tell: not where order matters
+FOR_GOOD = "^(?!chain)"  # keys whose order does not matter: a held request of a dead client is still handled later
 
 
 class DatabaseTrouble:
@@ -45,7 +45,7 @@ class DatabaseTrouble:
 
     def fail_over(self):
         twins = self.world.twins
-        if not twins.has_standby():  # it is still made, or does not follow yet
+        if not twins.has_standby():  # the standby is still being made, or does not follow yet
             return
         self.note("the primary is lost")
         twins.lose_primary()
@@ -66,7 +66,7 @@ class QueueTrouble:
         self.after(self.random.choice((0.3, 1, 4)), lambda: self.resume(queue))
 
     def resume(self, queue):
-        """For ever paused it must not be: again, until the database has it."""
+        """Resumes a queue; repeats this until the database has done it, so that the queue does not stay paused."""
         said = self.tolerated("SELECT ferry.resume(%s)", (queue,))
         self.note(f"resume of {queue}: {said}")
         if said is None:
@@ -82,7 +82,7 @@ class QueueTrouble:
                        "excluded.rate, excluded.weight, excluded.patience) RETURNING true", row)
 
     def reap(self):
-        """By somebody at a shell, who may have to be told that there is no database."""
+        """Runs ferryctl reap as an operator does; it fails if the database is away."""
         self.note("ferryctl reap")
         conninfo = self.db.conninfo()
         threading.Thread(target=lambda: ferryctl("reap", conninfo=conninfo, check=False), daemon=True).start()
@@ -90,7 +90,7 @@ class QueueTrouble:
 
 class MachineTrouble:
     def exhaust_memory(self):
-        """The next worker of the node that has received enough allocates until the kernel ends it."""
+        """Makes the next worker of a node that has received enough allocate memory until the kernel kills it."""
         node = self.random.choice(self.nodes)
         self.note(f"a worker of {node.name} will run out of memory")
         node.hog.arm()
@@ -116,7 +116,7 @@ class MachineTrouble:
             self.after(seconds, lambda: to(4096))
 
     def no_descriptors(self):
-        """Some kilometres of rope at most: from none at all to enough for a worker's start, but not for its work."""
+        """Limits descriptors of a master: from too few for anything to enough to start a worker."""
         self.limit("nofile", lambda pid: self.random.randrange(4, len(os.listdir(f"/proc/{pid}/fd")) + 4), self.random.choice((1, 3)))
 
     def no_processes(self):
@@ -182,7 +182,7 @@ class StoreTrouble:
 
 
 class GatewayTrouble:
-    """Of the Ceph gateway, which is real and cannot be told to fail: on the way to it, or by what happens to its processes."""
+    """Disturbances of the real Ceph gateway: faults on the way to it, and signals to its process."""
 
     OPERATIONS = ("PUT", "Part", "Complete", "Initiate", "GET", "HEAD", "ListParts", "Abort")
 

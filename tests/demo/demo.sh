@@ -1,6 +1,6 @@
 #!/bin/bash
-# The main job, from nothing: a private PostgreSQL, stores on loopback, ferryd, rows from psql, a worker killed in mid-transfer, rows and
-# checksums at the end.  Everything lives in one temporary directory and is taken down again, however this ends.
+# Shows ferryd at work: starts a private PostgreSQL, stores on loopback and ferryd, inserts rows with psql, kills a worker in the middle
+# of a transfer, and compares checksums at the end.  All files are in one temporary directory; the script always takes everything down.
 #
 #   demo.sh          the source is a COS endpoint        demo.sh ceph     the source is a real Ceph gateway
 set -eu -o pipefail
@@ -36,7 +36,7 @@ cleanup() {
 	code=$?
 	trap - EXIT INT TERM
 	set +e
-	master=$(cat "$DIR/run/ferryd.pid" 2>/dev/null) # gone as soon as ferryd ends
+	master=$(cat "$DIR/run/ferryd.pid" 2>/dev/null) # ferryd removes this file as it exits
 	[ -z "$master" ] || kill -TERM "$master" 2>/dev/null
 	[ -z "$TAIL" ] || kill "$TAIL" 2>/dev/null
 	for _ in $(seq 100); do [ -n "$master" ] && kill -0 "$master" 2>/dev/null || break; sleep 0.1; done
@@ -48,7 +48,7 @@ cleanup() {
 		tail -n 20 "$DIR/run/ferryd.log" >&2
 	fi
 	rm -rf "$DIR"
-	[ $code -ne 0 ] || bold "everything that was started is stopped again"
+	[ $code -ne 0 ] || bold "all processes are stopped again"
 	exit $code
 }
 trap cleanup EXIT
@@ -137,7 +137,7 @@ else
 fi
 put "$DIR/big" "$BIG" "video/%E5%A4%A7%E6%96%87%E4%BB%B6.mp4"
 for i in 1 2 3; do put "$DIR/small" "small-$i" "small-$i"; done
-note "put there: $BIG ($SIZE_MIB MiB of random bytes) and three small ones"
+note "put inside: $BIG ($SIZE_MIB MiB of random bytes) and three small objects"
 
 bold "ferryd, two workers of 64 MiB"
 cat >"$DIR/run/ferryd.conf" <<CONF
@@ -173,8 +173,8 @@ SQL
 
 moved() { [ "$(value "SELECT coalesce(bytes_done, 0) > $((SIZE_MIB << 20)) / 3 FROM ferry.task WHERE id = 1")" = t ]; }
 wait_for 60 "a third of the object" moved
-VICTIM=$(value "SELECT w.pid FROM ferry.workers w JOIN ferry.task t ON t.node = w.node_id AND t.worker = w.slot WHERE t.id = 1")
-[ -n "$VICTIM" ] || VICTIM=$(pgrep -f 'ferry-worker.*task 1 ' | head -n 1)
+VICTIM=$(pgrep -P "$(cat "$DIR/run/ferryd.pid")" -f 'ferry-worker.*task 1 ' | head -n 1)
+[ -n "$VICTIM" ] || die "no worker carries task 1"
 bold "kill -9 $VICTIM, the worker that carries task 1"
 kill -9 "$VICTIM"
 sleep 1
@@ -187,7 +187,7 @@ sleep 0.5
 bold "the rows"
 sql -c "SELECT id, state, attempt, crashes, bytes_done, verified_by, crc64, peak_memory FROM ferry.task ORDER BY id"
 [ "$(value "SELECT count(*) FROM ferry.task WHERE state = 'done'")" = 4 ] || die "not all tasks are done"
-[ "$(value 'SELECT crashes FROM ferry.task WHERE id = 1')" = 1 ] || die "the kill was not seen"
+[ "$(value 'SELECT crashes FROM ferry.task WHERE id = 1')" = 1 ] || die "ferryd did not count the kill"
 
 bold "checksums of $BIG"
 want=$(node tests/servers/cos/crc64.js "$DIR/big")
@@ -197,5 +197,5 @@ stored=$(curl -fsS "$CONTROL/objects" | node -e '
     process.stdout.write(o.files.join("\n"));' $OUTSIDE "$BIG" | tr '\n' '\0' | xargs -0 cat | node tests/servers/cos/crc64.js -)
 note "CRC64 of the file that was put inside:  $want"
 note "CRC64 in the row:                       $row"
-note "CRC64 of the bytes that lie outside:    $stored"
+note "CRC64 of the bytes outside:             $stored"
 [ "$want" = "$row" ] && [ "$want" = "$stored" ] || die "the checksums differ"

@@ -1,4 +1,4 @@
-"""Object content that depends on a seed and an offset alone, so that any range of it can be made at any time, and its CRC64."""
+"""Content of objects, which depends on a seed and an offset only, so that any range can be made at any time; and its CRC64."""
 
 import functools
 import os
@@ -35,7 +35,7 @@ def write_content(path, seed, size):
 
 
 def crc64_file(path):
-    """CRC-64/XZ as an int, by the implementation of the COS endpoint (cos/crc64.js), which is not the one under test."""
+    """Returns CRC-64/XZ as an int, by the COS endpoint's implementation (cos/crc64.js), which is independent of the one under test."""
     out = subprocess.run(["node", os.path.join(HERE, "cos", "crc64.js"), str(path)], check=True, stdout=subprocess.PIPE)
     return int(out.stdout)
 

@@ -1,4 +1,4 @@
-"""One ferryd under test: its configuration, its processes, its log, its cgroups."""
+"""A ferryd under test: its configuration, processes, log and cgroups."""
 
 import os
 import re
@@ -14,7 +14,7 @@ FIELD = re.compile(r'([A-Za-z0-9_]+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 
 def parse_line(line):
-    """The head and the fields of a log line as one dictionary, the head first; the test fails if it is not of that form."""
+    """Returns the head and the fields of a log line as one dictionary; the head wins.  A line of another form fails the test."""
     match = LINE.match(line)
     assert match, f"not a log line: {line!r}"
     event = match.groupdict()
@@ -35,13 +35,13 @@ def literal(value):
 
 class Ferryd:
     """
-    conf, worker, http and stores are what write() makes the configuration file of.  A store's "secret" becomes a file.
-    daemonize: as from an init script, with a pid file and log that it opens itself; else a child of ours with -d.
+    write() makes the configuration file from conf, worker, http and stores; a store's "secret" becomes a file.
+    With daemonize, ferryd starts as from an init script and opens its pid file and log; otherwise it is our child, with -d.
     """
 
     serial = 0
 
-    def __init__(self, directory, database, stores, workers=2, daemonize=False, program=None, worker=None, http=None, **conf):
+    def __init__(self, directory, database, stores, workers=2, daemonize=False, program=None, worker=None, http=None, metrics=None, **conf):
         Ferryd.serial += 1
         self.name = f"ferrytest-{os.getpid()}-{Ferryd.serial}"
         self.directory = os.path.join(directory, self.name)
@@ -51,6 +51,7 @@ class Ferryd:
         self.conf = {"database": database.conninfo(), "user": ACCOUNT, "pidfile": self.pid_file, "log": self.log_file,
                      "workers": workers, "cgroup": self.name, "retry_delay": "200ms", "grace": "8s", **conf}
         self.worker = {"memory": "64M", "streams": 4, "part_size": "5M", **(worker or {})}
+        self.metrics = metrics  # the section; None: no exporter
         self.http, self.stores = http or {}, {name: dict(store) for name, store in stores.items()}
         self.process, self.pid, self.killed, self.seen, self.environment = None, None, False, set(), {}
         self.prefix = []  # a command that becomes ferryd
@@ -69,7 +70,9 @@ class Ferryd:
 
     def text(self):
         lines = [f"{k} = {literal(v)}" for k, v in self.conf.items() if v is not None]
-        for section, keys in (("worker", self.worker), ("http", self.http)):
+        for section, keys in (("worker", self.worker), ("http", self.http), ("metrics", self.metrics)):
+            if keys is None:
+                continue
             lines += [f"{section} {{", *(f"\t{k} = {literal(v)}" for k, v in keys.items()), "}"]
         for name, keys in self.stores.items():
             keys = dict(keys)
@@ -90,7 +93,7 @@ class Ferryd:
         return subprocess.Popen([*self.prefix, self.program, *arguments, "-f", self.file], env=env, stdin=subprocess.DEVNULL, **options)
 
     def run(self, *arguments):
-        """ferryd to its end; (exit code, stdout, stderr)."""
+        """Runs ferryd until it exits; returns (exit code, stdout, stderr)."""
         process = self.spawn(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         out, err = process.communicate(timeout=30)
         return process.returncode, out, err
@@ -110,11 +113,11 @@ class Ferryd:
         return self
 
     def ready(self, timeout=20):
-        """Until the wanted number of workers runs, each with its own session, and the master has its own."""
+        """Waits until the configured number of workers runs, and the master has a database session.  A worker opens one when it needs it."""
         def there():
             assert self.alive(), f"ferryd ended:\n{self.log_text()}"
             up = [pid for pid in self.workers() if not title(pid).endswith("starting")]
-            return len(up) == self.conf["workers"] and len(self.database.sessions()) >= 1 + self.conf["workers"]
+            return len(up) == self.conf["workers"] and any(s["application_name"] == "ferryd" for s in self.database.sessions())
         wait_until(there, timeout, lambda: f"{self.conf['workers']} workers; log:\n{self.log_text()}")
         return self
 
@@ -124,13 +127,13 @@ class Ferryd:
         return self.pid is not None and running(self.pid)
 
     def workers(self):
-        """Pids of the workers, those that are about to become one left out."""
+        """Returns the pids of the workers, without children that have not become workers yet."""
         found = [pid for pid in children(self.pid) if title(pid).startswith("ferry-worker")]
         self.seen.update(found)
         return found
 
     def busy(self):
-        """{task: pid} by the titles of the workers."""
+        """Returns {task: pid}, from the titles of the workers."""
         found = {}
         for pid in self.workers():
             match = re.search(r"task (\d+)", title(pid))
@@ -145,10 +148,11 @@ class Ferryd:
         os.kill(self.pid, number)
 
     def wait(self, timeout=20):
-        """Until the master is gone; its exit code (None if it is no child of ours)."""
+        """Waits until the master has exited; returns its exit code (None if it is not our child)."""
         self.workers()
         if self.process is not None:
-            return self.process.wait(timeout)
+            wait_until(lambda: self.process.poll() is not None, timeout, "the master to end")
+            return self.process.returncode
         wait_until(lambda: not self.alive(), timeout, "the master to end")
         return None
 
@@ -174,17 +178,17 @@ class Ferryd:
             return ""
 
     def log(self, pattern=""):
-        """The lines that the pattern is found in."""
+        """Returns the lines that match the pattern."""
         return [line for line in self.log_text().splitlines() if re.search(pattern, line)]
 
     def wait_log(self, pattern, timeout=10, count=1):
         wait_until(lambda: len(self.log(pattern)) >= count, timeout, lambda: f"{pattern!r} in the log:\n{self.log_text()}")
         return self.log(pattern)
 
-    # What must not be left
+    # What a ferryd must not leave behind
 
     def cgroups(self):
-        """Directories of our cgroup, below every hierarchy: the base and its leaves."""
+        """Returns the directories of this ferryd's cgroup in every hierarchy: the base and its leaves."""
         found = []
         for base in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
             for directory, names, _ in os.walk(base):
@@ -200,13 +204,13 @@ class Ferryd:
         return [pid for pid in self.seen if running(pid) and title(pid).startswith("ferry-worker")]
 
     def finish(self):
-        """Stops it if it runs, and holds the state of the machine against what a ferryd may leave: nothing."""
+        """Stops ferryd if it runs, and checks that it leaves no processes and no cgroups behind."""
         ended = not self.alive()
         try:
             code = self.stop()
             assert ended or code in (0, None), f"exit code {code}:\n{self.log_text()}"
-            wait_until(lambda: not self.orphans(), 5, "workers to end")
-            if not self.killed:  # the next master would remove what a killed one had no time to
+            wait_until(lambda: not self.orphans(), 5, "workers to exit")
+            if not self.killed:  # a killed master leaves cgroups, which the next master removes
                 wait_until(lambda: not self.leaves(), 5, lambda: f"cgroup leaves to go: {self.leaves()}")
         finally:
             for pid in [self.pid, *self.orphans()]:

@@ -1,6 +1,6 @@
 /*
- * late.so: a process that loses its processor each time that it has sent something, for longer than an answer takes.  What it would
- * have slept for is there before it asks whether it may.
+ * late.so: makes a process sleep after each send, for longer than the answer takes.  So the answer
+ * is there before the process calls poll().
  */
 #include <dlfcn.h>
 #include <stddef.h>

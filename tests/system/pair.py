@@ -1,4 +1,4 @@
-"""A primary and its standby, and what can happen to them."""
+"""A primary PostgreSQL and its standby, and the loss of the primary."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from rig import Database, Postgres, as_postgres, children, free_port, running, w
 
 
 class Standby(Postgres):
-    """A copy of primary that follows it, and that it waits for at each commit."""
+    """A standby that follows primary; primary waits for it at each commit."""
 
     def __init__(self, directory, primary, port=None):
         self.directory, self.bin, self.port = directory, primary.bin, port or free_port()
@@ -39,7 +39,7 @@ class Standby(Postgres):
 
 
 class Pair(Database):
-    """A database in two clusters, one of which takes writes; the test itself asks `pg`."""
+    """A database in two clusters, of which one accepts writes; the test itself uses the cluster `pg`."""
 
     def __init__(self, primary, standby, name):
         super().__init__(primary, name)
@@ -53,7 +53,7 @@ class Pair(Database):
 
 
 def kill_cluster(cluster):
-    """Every process of it at once, as when its machine is lost."""
+    """Kills all processes of a cluster at once, as the loss of its machine does."""
     with open(os.path.join(cluster.data, "postmaster.pid")) as f:
         postmaster = int(f.readline())
     os.kill(postmaster, signal.SIGSTOP)
@@ -61,5 +61,5 @@ def kill_cluster(cluster):
     for pid in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not any(map(running, processes)), 10, "the primary's processes to end")
+    wait_until(lambda: not any(map(running, processes)), 10, "the primary's processes to exit")
     os.remove(os.path.join(cluster.data, "postmaster.pid"))

@@ -1,7 +1,8 @@
 /*
- * Stands in for ferry-worker (worker_program of the configuration): takes NAME=VALUE lines from the file beside it that is named as it
- * is, with ".env" behind, into its environment, and becomes the program that WORKER names, arguments and descriptors as
- * they are.  So a test can load a library into workers, and the product needs no back door for it.
+ * Replaces ferry-worker (worker_program of the configuration): reads NAME=VALUE lines from the file
+ * with its own name and ".env" into its environment, and executes the program that WORKER names,
+ * with the same arguments and descriptors.  So a test can load a library into workers, and the
+ * product needs no back door.
  */
 #include <limits.h>
 #include <stdio.h>

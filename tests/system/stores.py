@@ -1,6 +1,7 @@
-"""The stores that the tests carry objects between: the COS endpoint as a process, and a real Ceph gateway with a client of its own."""
+"""The stores of the tests: the COS and the S3 endpoint as processes, a real Ceph gateway, a real Swift, with a small S3 client."""
 
 import datetime
+import email.header
 import hashlib
 import hmac
 import http.client
@@ -12,16 +13,23 @@ import subprocess
 import urllib.parse
 
 from content import content
-from rig import ROOT
+from rig import ROOT, patience
 
 BUCKET = "ferry-1250000000"
 REGION = "ap-guangzhou"
 COS_ID, COS_SECRET = "AKIDtestaccesskey0000000000000000000", "cosTestSecretKeyThatMustNeverShow"
 CEPH_ID, CEPH_SECRET = "FERRYTESTACCESS00000", "cephTestSecretKeyThatMustNeverShow000000"
+SWIFT_SECRET = "swiftTestSecretKeyThatMustNeverShow"
+
+
+def decoded(value):
+    """The text of a header: bytes of UTF-8 that were read as latin-1, or the encoded words of RFC 2047."""
+    words = email.header.decode_header(value.encode("latin-1").decode())
+    return "".join(text if isinstance(text, str) else text.decode(charset or "ascii") for text, charset in words)
 
 
 class Cos:
-    """tests/servers/cos as a process that ends with us.  Methods are those of its control port."""
+    """tests/servers/cos as a process that exits when the tests do.  The methods use its control port."""
 
     def __init__(self, directory, tls=None, buckets=(BUCKET,)):
         self.directory, self.buckets, self.tls = directory, buckets, tls
@@ -57,7 +65,7 @@ class Cos:
         return [e for e in self.ask("GET", "/log") if op in (None, e.get("op")) and key in (None, e.get("key"))]
 
     def received(self, key, bucket=BUCKET):
-        """Bytes of bodies received, by part number (0: as one PUT), whether the request came to its end or not."""
+        """Returns received bytes of bodies by part number (0 is a PUT of the whole object), of broken requests too."""
         return {int(n): b for n, b in self.ask("GET", "/counters").get(f"{bucket}/{key}", {}).items()}
 
     def faults(self, *rules):
@@ -68,6 +76,14 @@ class Cos:
         if times is not None:
             rule["times"] = times
         self.faults(rule)
+
+    def keys(self, more):
+        """Accepts keys from now on, too: {id: {"secret", "token", "until"}}; None ends one."""
+        self.ask("POST", "/keys", more)
+
+    def refusals(self):
+        """The codes of the requests that were refused for their keys."""
+        return [e["code"] for e in self.log() if e["status"] in (401, 403)]
 
     def rate(self, bytes_per_second):
         self.ask("POST", "/rate", {"bytes": bytes_per_second})
@@ -82,7 +98,7 @@ class Cos:
         self.ask("POST", "/reset", {})
 
     def store(self, port=None, **over):
-        """port: that of a wire that leads here."""
+        """port: the port of a wire that leads to this endpoint."""
         scheme, port = "https" if self.tls else "http", port or self.port
         host = f"cos.{REGION}.myqcloud.com"
         return {"kind": "cos", "endpoint": f"{scheme}://{host}:{port}", "region": REGION, "access_key": COS_ID,
@@ -96,7 +112,7 @@ class Cos:
 
 
 class S3:
-    """The smallest S3 client: Signature Version 4 with an unsigned payload, path style."""
+    """A minimal S3 client: Signature Version 4, unsigned payload, path style."""
 
     timeout = 120
 
@@ -118,7 +134,7 @@ class S3:
         return f"AWS4-HMAC-SHA256 Credential={self.id}/{scope}, SignedHeaders={names}, Signature={signature}", pairs
 
     def request(self, method, bucket, key="", query=None, headers=None, body=None, length=None):
-        """Returns the response, still to be read."""
+        """Sends a request; returns the response, whose body is still unread."""
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         path = "/" + bucket + ("/" + urllib.parse.quote(key, safe="/-_.~") if key else "")
         headers = {k.lower(): v for k, v in (headers or {}).items()}
@@ -139,7 +155,7 @@ class S3:
         return conn.getresponse()
 
     def call(self, method, bucket, key="", **options):
-        """Returns (response, body) of a request that must succeed."""
+        """Sends a request that must succeed; returns (response, body)."""
         answer = self.request(method, bucket, key, **options)
         body = answer.read()
         assert answer.status < 300, f"{method} {bucket}/{key}: {answer.status} {body[:500]}"
@@ -149,7 +165,7 @@ class S3:
         self.call("PUT", bucket, key, body=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
     def put_content(self, bucket, key, seed, size, tee=None):
-        """Content by seed, made while it is sent; tee() sees each piece."""
+        """Puts the content of a seed, made while it is sent; tee() gets each piece."""
         def pieces():
             for piece in content(seed, 0, size):
                 if tee:
@@ -174,7 +190,7 @@ class S3:
 
 
 class Sums(S3):
-    """tests/servers/s3 as a process that ends with us: S3 with additional checksums."""
+    """tests/servers/s3, S3 with additional checksums, as a process that exits when the tests do."""
 
     BUCKET, ID, SECRET = "sums", "FERRYTESTSUMS0000000", "sumsTestSecretKeyThatMustNeverShow000000"
 
@@ -192,11 +208,45 @@ class Sums(S3):
         return json.loads(text)
 
     def wrong(self, operation):
-        """From now on that operation's answers say another checksum; "" for none."""
+        """Makes the answers to this operation state a wrong checksum from now on; "" makes all right again."""
         self.ask("POST", "/-/wrong", operation)
 
+    def encrypt(self, kind):
+        """Encrypts by default from now on, as main.js says; "" ends this."""
+        self.ask("POST", "/-/encrypt", kind)
+
+    def keys(self, more):
+        """Accepts keys from now on, too: {id: {"secret", "token", "until"}}; None ends one."""
+        self.ask("POST", "/-/keys", json.dumps(more))
+
+    def refusals(self):
+        """The codes of the requests that were refused for their keys."""
+        return [code for status, code in self.log() if status in (401, 403) or code == "ExpiredToken"]
+
+    def deny(self, *operations):
+        self.ask("POST", "/-/deny", " ".join(operations))
+
+    def swap(self, key):
+        """Another program replaces the object right after the next HEAD of it."""
+        self.ask("POST", "/-/swap", key)
+
+    def without_conditions(self):
+        """Answers 501 to a condition on DELETE."""
+        self.ask("POST", "/-/conditions", "none")
+
+    def headers(self, *pairs):
+        """Adds headers to the answers to GetObject and HeadObject."""
+        self.ask("POST", "/-/headers", json.dumps(pairs))
+
+    def behave(self, **ways):
+        """Makes the endpoint behave as other servers do, as main.js says."""
+        self.ask("POST", "/-/behave", json.dumps(ways))
+
+    def encryption(self, key):
+        return self.ask("GET", "/-/objects")[key]
+
     def log(self, operation=None):
-        """(status, code) of each such request so far."""
+        """Returns (status, code) of each such request so far."""
         return [(status, code) for name, status, code in self.ask("GET", "/-/log") if operation in (None, name)]
 
     def store(self, **over):
@@ -209,23 +259,46 @@ class Sums(S3):
         self.process.stdout.close()
 
 
-class Ceph(S3):
-    """A real gateway: tests/ceph-dev.sh."""
+class Machine(S3):
+    """A real store that a script below tests/ starts and stops, with the buckets SOURCE and TARGET."""
 
     SOURCE, TARGET = "ferry-source", "ferry-target"
+    key_in_parts = 1024  # the longest key of an object of parts, in bytes
+    script = prefix = endpoint_name = identity = secret_key = None
 
-    def __init__(self, directory):
+    def __init__(self, directory, **environment):
         self.directory = directory
-        env = {**os.environ, "CEPH_DEV_BUCKETS": f"{self.SOURCE} {self.TARGET}", "CEPH_DEV_ACCESS_KEY": CEPH_ID,
-               "CEPH_DEV_SECRET_KEY": CEPH_SECRET}
-        out = subprocess.run([f"{ROOT}/tests/ceph-dev.sh", "up", directory], env=env, check=True, stdout=subprocess.PIPE, text=True)
-        self.endpoint = re.search(r"^RGW_ENDPOINT=(\S+)$", out.stdout, re.M).group(1)
-        super().__init__(int(self.endpoint.rpartition(":")[2]), CEPH_ID, CEPH_SECRET)
+        self.environment = {**os.environ, f"{self.prefix}_BUCKETS": f"{self.SOURCE} {self.TARGET}",
+                            f"{self.prefix}_ACCESS_KEY": self.identity, f"{self.prefix}_SECRET_KEY": self.secret_key,
+                            f"{self.prefix}_TIMEOUT": str(int(60 * patience())), **environment}
+        out = self.run("up", stdout=subprocess.PIPE, text=True).stdout
+        self.endpoint = re.search(rf"^{self.endpoint_name}=(\S+)$", out, re.M).group(1)
+        super().__init__(int(self.endpoint.rpartition(":")[2]), self.identity, self.secret_key)
+
+    def run(self, command, **options):
+        return subprocess.run([f"{ROOT}/tests/{self.script}", command, self.directory], env=self.environment, check=True, **options)
 
     def store(self, **over):
-        return {"kind": "s3", "endpoint": self.endpoint, "region": "us-east-1", "addressing": "path", "access_key": CEPH_ID,
-                "secret": CEPH_SECRET, **over}
+        return {"kind": "s3", "endpoint": self.endpoint, "region": "us-east-1", "addressing": "path", "access_key": self.id,
+                "secret": self.secret, **over}
 
     def stop(self):
-        subprocess.run([f"{ROOT}/tests/ceph-dev.sh", "down", self.directory], check=True)
+        self.run("down")
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Ceph(Machine):
+    """A real Ceph gateway.  suite: the release of Debian that it comes from, if not this machine's."""
+
+    script, prefix, endpoint_name, identity, secret_key = "ceph-dev.sh", "CEPH_DEV", "RGW_ENDPOINT", CEPH_ID, CEPH_SECRET
+
+    def __init__(self, directory, suite=""):
+        super().__init__(directory, CEPH_DEV_SUITE=suite)
+
+
+class Swift(Machine):
+    """A real OpenStack Swift with its S3 API."""
+
+    key_in_parts = 960  # with the upload's id and the part's number the key of a part has at most 1024 bytes
+    script, prefix, endpoint_name = "swift-dev.sh", "SWIFT_DEV", "S3_ENDPOINT"
+    identity, secret_key = "ferrytest:carrier", SWIFT_SECRET

@@ -1,4 +1,4 @@
-"""A body that is broken off in mid-way."""
+"""A cancelled task breaks off a PUT in the middle of its body."""
 
 import socket
 import threading
@@ -7,7 +7,7 @@ from rig import MIB, wait_until
 
 
 class Deaf:
-    """A store that takes a request's head and then reads nothing until it is told to."""
+    """A store that reads a request's head, and the body only after listen is set."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -31,8 +31,8 @@ class Deaf:
             self.end = "reset"
 
 
-def test_what_the_kernel_still_holds_of_it_does_not_arrive(ferryd, db, spool):
-    """The connection of a cancelled PUT is reset: closed in good order, the server would be sent what is buffered first."""
+def test_bytes_in_the_kernel_do_not_arrive_after_a_cancel(ferryd, db, spool):
+    """A cancelled PUT resets its connection: an orderly close would first send the bytes that the kernel has buffered."""
     deaf = Deaf()
     ferryd({"spool": spool.store(), "deaf": {"kind": "s3", "endpoint": f"http://127.0.0.1:{deaf.port}", "region": "r",
                                              "addressing": "path", "access_key": "k", "secret": "s"}}, workers=1,

@@ -1,4 +1,4 @@
-"""A short run of 'make chaos': all kinds of tasks under all kinds of disturbances, then calm, and the invariants."""
+"""A short run of 'make chaos': all kinds of tasks under all kinds of disturbances, then calm, then the check of the invariants."""
 
 import pytest
 
@@ -11,8 +11,8 @@ def test_all_is_well_after_chaos(tmp_base, db, cos):
     assert not problems, "\n\n".join([summary, *problems])
 
 
-def test_that_the_invariants_find_what_is_wrong(tmp_base, db, cos):
-    """Without a disturbance, but with an object, a file, an upload and a row that somebody has spoiled."""
+def test_invariants_find_deliberate_damage(tmp_base, db, cos):
+    """No disturbance, but the test damages an object, a file, an upload and a row."""
     def spoil(run):
         done = [t for t in run.tasks if t.story == "plain" and not (t.before or t.limited or t.cancel_at)]
         file = next(t for t in done if t.destination == "out")
@@ -28,7 +28,7 @@ def test_that_the_invariants_find_what_is_wrong(tmp_base, db, cos):
         spoil.expected = [f"task {file.id}: done; at its destination", f"task {stored.id}: done; at its destination",
                           f"of {stored.key} is left at the store", f"task {other.id}: is failed (None: so)",
                           "says that a task is done which is not",
-                          f".ferry-{file.id}-1.tmp is left", "somebody else's file foreign-0"]
+                          f".ferry-{file.id}-1.tmp is left", "foreign file foreign-0"]
     _, problems = chaos(tmp_base, db, cos, 6, 2, nodes=1, rate=8, every=1000, spoil=spoil)
     for expected in spoil.expected:
         assert sum(expected in problem.split("\n")[0] for problem in problems) == 1, (expected, problems)

@@ -1,13 +1,15 @@
-"""COS as source and destination, before an endpoint that judges by the vendor's client and does what the store does at its worst."""
+"""COS as source and destination.  The endpoint checks requests with the vendor's client, and misbehaves as the store may."""
 
 import os
+import shutil
+import subprocess
 
 import pytest
 
 import stores
 from content import content_bytes, crc64_bytes, write_content
 from origin import make_certificate
-from rig import MIB, wait_until
+from rig import MIB, trusting, wait_until
 from stores import BUCKET, REGION
 
 PART = 5 * MIB
@@ -15,7 +17,7 @@ PART = 5 * MIB
 
 @pytest.fixture
 def carry(ferryd, db, cos, spool):
-    """carry(size, key, ...): one object from a file to COS; the row of the task when it has ended."""
+    """carry(size, key, ...) carries an object from a file to COS and returns the row of the task when it has ended."""
     daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=1)
 
     def run(size, key, **columns):
@@ -87,13 +89,13 @@ def test_if_exists(ferryd, db, cos, spool, size):
 
 @pytest.mark.parametrize("size", [1000, 6 * MIB])
 def test_if_exists_fail_holds_in_a_race(ferryd, db, cos, spool, size):
-    """The object appears after the look at the destination and before the write: the store's own condition must catch it."""
-    ferryd({"cos": cos.store(), "spool": spool.store()}, workers=2)
-    target = f"cos://{BUCKET}/object"
+    """The object appears after the worker has looked at the destination and before it writes: the store's own condition must refuse."""
+    # Tasks of one destination run one after the other.  The other writer gives the store another name.
+    ferryd({"cos": cos.store(), "other": cos.store(), "spool": spool.store()}, workers=2)
     cos.fault({"hold": True}, op="complete" if size > PART else "put", nth=1)
-    late = db.put(spool.put("late", size), target, if_exists="fail")
+    late = db.put(spool.put("late", size), f"cos://{BUCKET}/object", if_exists="fail")
     wait_until(lambda: cos.held() == 1, 10, "the write to arrive")
-    db.done(db.put(spool.put("early", size), target))
+    db.done(db.put(spool.put("early", size), f"other://{BUCKET}/object"))
     cos.release()
     row = db.wait(late)
     assert row["state"] == "failed" and row["error_class"] == "permanent" and "exists" in row["error"]
@@ -133,7 +135,7 @@ def test_trouble_that_passes_with_one_put(carry, cos, spool, action):
     must_be_there(cos, spool, carry(100000, "object"), 100000, "object")
 
 
-def test_source_in_cos_that_is_cut_in_mid_body(ferryd, db, cos, spool):
+def test_source_in_cos_whose_body_is_cut(ferryd, db, cos, spool):
     ferryd({"cos": cos.store(copy="never"), "spool": spool.store()}, workers=1)
     db.done(db.put(spool.put("object", 12 * MIB), f"cos://{BUCKET}/object"))
     cos.fault({"close": "mid", "bytes": 1000000}, op="get", nth=2)
@@ -153,9 +155,33 @@ def test_tls_with_a_private_ca(ferryd, db, base, spool, tmp_base):
         endpoint.stop()
 
 
+def test_ca_file_replaces_the_trust_of_the_system(ferryd, db, spool, tmp_base, certificate):
+    """The endpoint's certificate is trusted by the system, in its file and in its directory, but ca_file names another."""
+    trusted = make_certificate(tmp_base, f"cos.{REGION}.myqcloud.com")
+    system = f"{tmp_base}/system"
+    os.mkdir(system)
+    shutil.copy(trusted[0], f"{system}/ca-certificates.crt")
+    name = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", trusted[0]], check=True, capture_output=True, text=True).stdout
+    shutil.copy(trusted[0], f"{system}/{name.strip()}.0")
+    os.chmod(certificate[0], 0o644)
+    endpoint = stores.Cos(f"{tmp_base}/cos-tls", tls=trusted)
+    try:
+        daemon = ferryd({"cos": endpoint.store(ca_file=certificate[0]), "plain": endpoint.store(), "spool": spool.store()}, start=False,
+                        workers=1)
+        daemon.prefix = trusting(system)
+        daemon.start()
+        task = db.put(spool.put("object", MIB), f"cos://{BUCKET}/object", max_attempts=1)
+        wait_until(lambda: "certificate" in (db.task(task)["error"] or ""), 20, "the certificate to be refused")
+        assert endpoint.objects() == {}
+        db.done(db.put(spool.put("object", MIB), f"plain://{BUCKET}/object"))
+    finally:
+        endpoint.stop()
+
+
 def test_part_numbers_are_contiguous_and_listed_in_pages(ferryd, db, cos, spool):
-    """More parts than a page of ListParts, then a successor: what it resumes with is all of them."""
+    """A successor resumes with all parts, of which there are more than a page of ListParts holds: here a page holds two."""
     count = 13
+    cos.fault({"perPage": 2}, op="list-parts")
     cos.rate(20 * MIB)
     daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=1)
     task = db.put(spool.put("object", count * PART), f"cos://{BUCKET}/object")
@@ -165,14 +191,14 @@ def test_part_numbers_are_contiguous_and_listed_in_pages(ferryd, db, cos, spool)
     cos.rate(0)
     daemon.start()
     db.done(task)
-    assert cos.log("list-parts", "object")
-    twice = [n for n, b in cos.received("object").items() if b > PART]
-    assert len(twice) <= 4 and cos.object("object")["parts"] == count
+    assert len(cos.log("list-parts", "object")) >= known // 2 >= 2
+    sent = cos.received("object")
+    assert len([n for n, b in sent.items() if b > PART]) <= 4 and cos.object("object")["parts"] == count
     assert len([n for n, b in cos.received("object").items() if b == PART]) >= known
 
 
-def test_file_is_written_whole_or_not_at_all(ferryd, db, cos, spool):
-    """COS to a file: read back, renamed into place, nothing temporary left."""
+def test_file_is_written_whole(ferryd, db, cos, spool):
+    """COS to a file: the file is read back and renamed into place, and no temporary file is left."""
     ferryd({"cos": cos.store(), "spool": spool.store()}, workers=1)
     db.done(db.put(spool.put("object", 12 * MIB), f"cos://{BUCKET}/object"))
     row = db.done(db.put(f"cos://{BUCKET}/object", "spool://deep/er/copy"))

@@ -1,4 +1,4 @@
-"""The COS endpoint is the judge of our COS dialect; here it is judged itself, by the vendor's own client."""
+"""The COS endpoint judges ferryd's COS dialect; here the vendor's own client judges the endpoint."""
 
 import http.client
 import json

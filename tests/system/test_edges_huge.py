@@ -1,6 +1,6 @@
 """
-Ten thousand parts, and objects as large as a store takes.  Nobody moves 48 TiB in a test: an earlier attempt's checkpoint, in the
-tables and at the store, has all parts but a few, and what is left goes the usual way.  Source and destination make their bytes up
+Ten thousand parts, and objects as large as a store takes.  Moving 48 TiB would take too long: the tables and the store already hold an
+earlier attempt's checkpoint with all parts but a few, and the rest is carried as usual.  Source and destination make their bytes up
 (bench/void.c).
 """
 
@@ -63,16 +63,16 @@ def void():
 
 @pytest.fixture
 def begun(void, db):
-    """begun(size, part, leave): a task of which an earlier attempt has left but a few parts; its id."""
+    """begun(size, part, leave) makes a task whose earlier attempt has carried all parts but those in leave; returns its id."""
     def make(size, part, leave):
         source, target = f"inside://source/size-{size}", f"cos://{BUCKET}/object"
         known = void.invent("object", size, part, leave)
         task = db.put(source, target)
-        db.sql("UPDATE ferry.task SET claim = 1 WHERE id = %s", (task,))
+        db.began(task)
         count = (size + part - 1) // part
         assert count <= 10000
-        db.sql("INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size, initiated) "
-               "VALUES (%s, %s, %s, 1, %s, %s, %s, true)", (task, known["id"], target, size, f"made-up-{size}", part))
+        db.sql("INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size, first_claim) "
+               "VALUES (%s, %s, %s, 1, %s, %s, %s, 1)", (task, known["id"], target, size, f"made-up-{size}", part))
         db.sql("INSERT INTO ferry.part (task, upload_id, number, size, crc64, etag) SELECT %s, %s, n, "
                "least(%s, %s - (n - 1) * %s::bigint), CASE WHEN n = %s THEN %s::numeric ELSE %s END, "
                "CASE WHEN n = %s THEN %s ELSE %s END FROM generate_series(1, %s) n WHERE n <> ALL (%s)",
@@ -88,12 +88,12 @@ def test_ten_thousand_parts_of_ten_tib_need_no_more_memory_than_eight_of_forty_m
     assert size > 10 * TIB
     leave = [1, 5000, 9999, 10000]
     task = begun(size, part, leave)
-    ferryd(void.stores(), workers=1, worker={"max_tasks": 1})  # a worker each, so that each has its own peak
+    ferryd(void.stores(), workers=1, worker={"max_tasks": 1})  # each task gets a new worker, so that each has its own peak
     small = db.done(db.put(f"inside://source/size-{40 * MIB}", f"cos://{BUCKET}/small"))
     row = db.done(task, timeout=100)
     assert row["verified_by"] == "crc64" and int(row["crc64"]) == void.crc64("object") == void.crc64(f"size-{size}")
     assert row["bytes_done"] == row["bytes_total"] == size
-    assert void.stats()["received"] < 40 * MIB + len(leave) * part + 2 * MIB, "more was sent than what was left"
+    assert void.stats()["received"] < 40 * MIB + len(leave) * part + 2 * MIB, "parts that the checkpoint has were sent again"
     peaks = small["peak_memory"], row["peak_memory"]
     assert peaks[1] < 24 * MIB and peaks[1] < peaks[0] + 6 * MIB, peaks
     assert void.stats()["uploads"] == 0 and db.parts(task) == 0
@@ -108,17 +108,17 @@ def test_last_part_of_the_largest_object_lies_beyond_48_tib(ferryd, db, void, be
     assert void.stats()["sent"] == 3 * MIB + 1 and daemon.log("resumed=9999")
 
 
-def test_one_byte_more_than_the_store_takes(ferryd, db, void):
+def test_one_byte_more_than_the_store_takes_is_refused(ferryd, db, void):
     ferryd(void.stores(), workers=1)
     row = db.wait(db.put(f"inside://source/size-{LARGEST + 1}", f"cos://{BUCKET}/object"))
     assert row["state"] == "failed" and row["error_class"] == "permanent" and row["attempt"] == 1
     assert str(LARGEST + 1) in row["error"] and str(LARGEST) in row["error"] and "cos" in row["error"]
-    # its size comes with its first bytes
+    # the worker learns the size with the first bytes
     assert void.stats()["sent"] <= 16 * MIB and void.stats()["uploads"] == 0
 
 
-def test_largest_object_is_copied_by_its_store_in_ten_thousand_parts(ferryd, db, void):
-    """No checkpoint here: each of the parts is asked for, recorded, and named in Complete."""
+def test_store_copies_its_largest_object_in_ten_thousand_parts(ferryd, db, void):
+    """Without a checkpoint: each part is requested, recorded, and named in Complete."""
     ferryd(void.stores(), workers=1)
     task = db.put(f"cos://{BUCKET}/size-{LARGEST}", f"cos://{BUCKET}/copy")
     wait_until(lambda: db.parts(task) > 100, 30, "some parts")

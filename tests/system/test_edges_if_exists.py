@@ -1,4 +1,4 @@
-"""if_exists where the object appears only after ferryd has looked: whoever came first keeps its object."""
+"""if_exists when another object appears after ferryd has looked: the first object stays."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ SMALL, BIG = 300000, 12 * MIB
 
 
 class Ceph:
-    """At a real gateway, written to so slowly that there is time to be overtaken."""
+    """A real gateway; slow leaves time for another object to appear first."""
 
     def __init__(self, ceph, spool):
         self.ceph, self.slow, self.fast = ceph, {"ceph": ceph.store(rate="4M")}, {"ceph": ceph.store()}
@@ -75,7 +75,7 @@ def test_three_values(ferryd, db, spool, target, size):
 
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
 def test_race_with_a_large_object(ferryd, db, spool, target, if_exists):
-    """The gateway takes no notice of a condition on Complete; a last look is what saves the object that came first."""
+    """The gateway ignores a condition on Complete, so a last look must save the object that came first."""
     ferryd({**target.slow, "spool": spool.store()}, workers=1, worker={"streams": 1})
     task = db.put(spool.put("object", BIG), target.uri, if_exists=if_exists)
     wait_until(lambda: db.parts(task) >= 1, 20, "a part")
@@ -89,13 +89,14 @@ def test_race_with_a_large_object(ferryd, db, spool, target, if_exists):
 
 
 def test_skip_in_a_race_at_cos(ferryd, db, cos, spool):
-    ferryd({"cos": cos.store(), "spool": spool.store()}, workers=2)
+    # Tasks of one destination run one after the other.  The other writer gives the store another name.
+    ferryd({"cos": cos.store(), "other": cos.store(), "spool": spool.store()}, workers=2)
     for size, op in ((SMALL, "put"), (BIG, "complete")):
         cos.reset()
         cos.fault({"hold": True}, op=op, nth=1)
         late = db.put(spool.put("late", size), f"cos://{BUCKET}/object", if_exists="skip")
         wait_until(lambda: cos.held() == 1, 10, "the write to arrive")
-        db.done(db.put(spool.put("early", SMALL), f"cos://{BUCKET}/object"))
+        db.done(db.put(spool.put("early", SMALL), f"other://{BUCKET}/object"))
         cos.release()
         row = db.done(late)
         assert row["verified_by"] == "skipped" and cos.object("object")["size"] == SMALL and cos.object("object")["puts"] == 1
@@ -104,7 +105,10 @@ def test_skip_in_a_race_at_cos(ferryd, db, cos, spool):
 
 @pytest.fixture(params=["ceph", "cos"])
 def second_claim(request, ferryd, db, spool, ceph, cos):
-    """second_claim(what is there already, size, ...): the row of a task that was claimed once before, and what is there then."""
+    """
+    second_claim(seed, size, if_exists) puts an object of seed at the destination, and runs a task that was claimed once before.
+    It returns the task's row, and whether the object has stayed.
+    """
     s3 = request.param == "ceph"
     uri = f"ceph://{ceph.TARGET}/twice" if s3 else f"cos://{BUCKET}/twice"
     daemon = ferryd({"ceph": ceph.store(), "cos": cos.store(), "spool": spool.store()}, workers=1, worker={"part_size": "5M"})
@@ -123,7 +127,7 @@ def second_claim(request, ferryd, db, spool, ceph, cos):
             daemon.write()
         daemon.stop()
         task = db.put(spool.put("ours", size), uri, if_exists=if_exists)
-        db.sql("UPDATE ferry.task SET claim = 1 WHERE id = %s", (task,))
+        db.began(task)
         daemon.start()
         row = db.wait(task)
         assert (ceph.uploads(ceph.TARGET), cos.uploads()) == ([], [])
@@ -136,7 +140,7 @@ def second_claim(request, ferryd, db, spool, ceph, cos):
 
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
 @pytest.mark.parametrize("size", [1000, 5 * MIB])
-def test_what_has_the_size_of_ours_is_not_replaced(second_claim, size, if_exists):
+def test_foreign_object_of_the_same_size_is_not_replaced(second_claim, size, if_exists):
     row, kept = second_claim("theirs", size, if_exists)
     assert kept
     assert (row["state"], row["error"] or row["verified_by"]) == \
@@ -144,19 +148,20 @@ def test_what_has_the_size_of_ours_is_not_replaced(second_claim, size, if_exists
 
 
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
-def test_what_a_worker_with_larger_parts_has_put_is_ours(second_claim, if_exists):
-    """Its one PUT has no row; this worker would have made parts of it."""
+def test_object_of_a_worker_with_larger_parts_is_recognised(second_claim, if_exists):
+    """The earlier worker's single PUT has no row; the present worker would upload the object in parts."""
     row, kept = second_claim("ours", 7 * MIB, if_exists)
     assert kept and row["state"] == "done" and row["verified_by"] in ("crc64", "md5")
 
 
 @pytest.mark.parametrize("if_exists, loser", [("fail", "failed"), ("skip", "done")])
 def test_two_complete_at_the_same_moment(ferryd, db, cos, spool, if_exists, loser):
-    """The store judges when it makes the object, and says so in the body of a 200."""
-    ferryd({"cos": cos.store(), "spool": spool.store()}, workers=2)
+    """The store checks the condition when it makes the object, and refuses in the body of a 200."""
+    # Tasks of one destination run one after the other.  The two tasks give the store different names.
+    ferryd({"cos": cos.store(), "other": cos.store(), "spool": spool.store()}, workers=2)
     cos.fault({"hold": True}, op="complete", times=2)
-    tasks = [db.put(spool.put(f"object{n}", BIG), f"cos://{BUCKET}/raced", if_exists=if_exists) for n in (1, 2)]
-    wait_until(lambda: cos.held() == 2, 20, "both to be about to end")
+    tasks = [db.put(spool.put(f"object at {store}", BIG), f"{store}://{BUCKET}/raced", if_exists=if_exists) for store in ("cos", "other")]
+    wait_until(lambda: cos.held() == 2, 20, "both requests for Complete")
     cos.release()
     rows = [db.wait(task) for task in tasks]
     assert sorted(row["state"] for row in rows) == ["done", loser] and cos.object("raced")["puts"] == 1

@@ -1,14 +1,15 @@
-"""Who is next: weights of queues, tasks that starve, pause and resume, new priorities, keys of deduplication at the same moment."""
+"""The order of tasks: weights of queues, starving tasks, pause and resume, new priorities; and concurrent uses of a dedup_key."""
 
 import collections
 import concurrent.futures
 import contextlib
+import re
 import time
 
 import psycopg2
 import pytest
 
-from rig import MIB, holds, wait_until
+from rig import MIB, holds, patience, wait_until
 from stores import BUCKET
 
 
@@ -33,7 +34,7 @@ def ended(db):
 
 
 def first(db, count, skip=0):
-    """Of what queues the tasks were that ended first; those that were settled in one statement ended at one moment."""
+    """Counts the queues of the first tasks that ended; tasks that one statement settles end at the same moment."""
     rows = db.sql("SELECT queue FROM ferry.task WHERE state = 'done' ORDER BY finished_at, started_at, id LIMIT %s OFFSET %s",
                   (count, skip))
     return collections.Counter(row["queue"] for row in rows)
@@ -51,15 +52,16 @@ def test_weights_divide_whatever_the_priorities(ferryd, db, spool, stores, nodes
     wait_until(lambda: ended(db) == 400, 40, "all to end")
     got = first(db, 120)
     assert 80 <= got["a"] <= 100, got
-    assert db.one("SELECT max(claim) FROM ferry.task") == 1, "one was claimed twice"
+    begun = [task for daemon in daemons for task in re.findall(r'msg="task (\d+) started"', daemon.log_text())]
+    assert len(begun) == len(set(begun)) == 400, "a task was carried twice"
 
 
-def test_a_queue_that_was_idle_saves_nothing_up(ferryd, db, spool, stores):
+def test_a_queue_that_was_idle_gets_no_credit(ferryd, db, spool, stores):
     source = spool.put("object", 10)
     weigh(db, a=1, b=1)
     ferryd(stores, workers=1, queues=["a", "b"])
     fill(db, source, 60, "a")
-    wait_until(lambda: ended(db) == 60, 20, "the first to end")
+    wait_until(lambda: ended(db) == 60, 20, "the first tasks to end")
     db.sql("SELECT ferry.pause('a'), ferry.pause('b')")
     fill(db, source, 60, "a")
     fill(db, source, 60, "b")
@@ -99,9 +101,9 @@ def test_a_queue_that_is_full_or_empty_leaves_its_share_to_others(ferryd, db, co
     large, small = spool.put("large", 30 * MIB), spool.put("small", 10)
     ferryd(stores, workers=3, queues=["a", "b"])
     slow = [db.put(large, f"cos://{BUCKET}/{n}", queue="a") for n in range(4)]
-    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state = 'running'") == 1, 10, "one of a to run")
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state = 'running'") == 1, 10, "a task of queue a to run")
     fill(db, small, 40, "b")
-    wait_until(lambda: ended(db) == 40, 8, "all of b to end")
+    wait_until(lambda: ended(db) == 40, 8, "all tasks of queue b to end")
     assert db.one("SELECT count(*) FROM ferry.task WHERE state = 'running'") == 1
     for task in slow:
         db.sql("SELECT ferry.cancel(%s)", (task,))
@@ -121,12 +123,12 @@ def test_a_starving_task_gets_its_turn_and_not_before(ferryd, db, spool, stores,
     db.sql("UPDATE ferry.queue SET patience = '1 s' WHERE name = 'default'")
     db.wait(low, timeout=4)
     left = db.one("SELECT count(*) FROM ferry.task WHERE state = 'queued'")
-    assert left > 1000, "it was only the last"
+    assert left > 1000, "the starving task ended only when nearly all others had"
     db.sql("DELETE FROM ferry.task WHERE state = 'queued'")
 
 
 def test_starving_tasks_take_a_tenth_at_most(ferryd, db, spool, stores):
-    """A backlog of a low priority that starves as a whole does not turn the order round."""
+    """If a whole backlog of a low priority starves, most turns still go to the high priority."""
     source = spool.put("object", 10)
     db.sql("UPDATE ferry.queue SET patience = '0 s' WHERE name = 'default'")
     db.sql("INSERT INTO ferry.task (source, destination, priority, run_at) SELECT %s, 'spool://low-' || n, -1, "
@@ -141,22 +143,26 @@ def test_starving_tasks_take_a_tenth_at_most(ferryd, db, spool, stores):
     db.sql("DELETE FROM ferry.task WHERE state = 'queued'")
 
 
-def test_weighted_claim_does_not_pay_for_the_backlog(db):
-    """In PostgreSQL alone: a claim of 4 among 200,000 tasks of two queues and several priorities."""
+def test_weighted_claim_costs_the_same_with_a_large_backlog(db):
+    """Without ferryd: claims of 4 among 2,000 and 200,000 tasks of two queues and several priorities touch as many pages."""
     weigh(db, a=3, b=1)
-    db.sql("INSERT INTO ferry.task (source, destination, queue, priority) SELECT 's://o', 's://c', CASE WHEN n % 2 = 0 THEN 'a' "
-           "ELSE 'b' END, n % 7 FROM generate_series(1, 200000) n")
-    db.sql("ANALYZE ferry.task_live")
     db.sql("SELECT set_config(name, 'off', false) "
            "FROM unnest(ARRAY['enable_sort', 'enable_bitmapscan', 'enable_seqscan', 'jit']) name")
-    for starving in (False, True):
-        taken = []
-        for _ in range(15):
-            began = time.monotonic()
-            rows = db.sql("SELECT * FROM ferry.claim(1, '{1,2,3,4}', '{a,b}', 4, '{}', '{0,0}', %s, false, '{}')", (starving,))
-            taken.append(time.monotonic() - began)
-            assert collections.Counter(row["queue"] for row in rows) == {"a": 3, "b": 1}
-        assert sorted(taken)[7] < 0.02, f"{sorted(taken)[7] * 1000:.1f} ms"
+    pages = collections.defaultdict(list)
+    for count in (2000, 198000):
+        db.sql("INSERT INTO ferry.task (source, destination, queue, priority) SELECT 's://o', 's://c' || n, CASE WHEN n %% 2 = 0 THEN 'a' "
+               "ELSE 'b' END, n %% 7 FROM generate_series(1, %s) n", (count,))
+        db.sql("ANALYZE ferry.task_live")
+        for starving in (False, True):
+            claim = f"SELECT * FROM ferry.claim(1, '{{1,2,3,4}}', '{{a,b}}', 4, 1, '{{}}', '{{0,0}}', {starving}, false, '{{}}')"
+            assert collections.Counter(row["queue"] for row in db.sql(claim)) == {"a": 3, "b": 1}
+            touched = []
+            for _ in range(9):
+                plan = db.sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claim}")[0]["QUERY PLAN"][0]["Plan"]
+                touched.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+            pages[starving].append(sorted(touched)[4])
+    for few, many in pages.values():
+        assert many <= 1.5 * few + 50, dict(pages)
 
 
 def test_pause_and_resume(ferryd, db, cos, spool, stores):
@@ -164,7 +170,7 @@ def test_pause_and_resume(ferryd, db, cos, spool, stores):
     ferryd(stores, workers=2, poll="60s", queues=["default", "new"])
     source, large = spool.put("object", 10), spool.put("large", 8 * MIB)
     running = db.put(large, f"cos://{BUCKET}/object")
-    wait_until(lambda: db.state(running) == "running", 5, "it to run")
+    wait_until(lambda: db.state(running) == "running", 5, "the task to run")
     with contextlib.closing(db.connect("ferry_test_daemon")) as conn, conn.cursor() as cur:
         cur.execute("SELECT ferry.pause('default'), ferry.pause('new'), ferry.pause('default')")
         assert list(cur.fetchone()) == [True, True, False]
@@ -175,7 +181,7 @@ def test_pause_and_resume(ferryd, db, cos, spool, stores):
     began = time.monotonic()
     assert db.one("SELECT ferry.resume('default')") is True and db.one("SELECT ferry.resume('default')") is False
     db.done(waiting[0], timeout=2)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < patience()
     assert db.state(waiting[1]) == "queued" and db.one("SELECT ferry.resume('new')") is True
     db.done(waiting[1], timeout=2)
     assert db.one("SELECT ferry.resume('unknown')") is False
@@ -187,13 +193,13 @@ def test_cancel_of_a_running_task_of_a_paused_weighted_queue(ferryd, db, cos, sp
     daemon = ferryd(stores, workers=1)
     task = db.put(spool.put("object", 40 * MIB), f"cos://{BUCKET}/object")
     daemon.worker_of(task)
-    # an upload whose beginning has no answer yet is the reaper's, later
+    # an upload without an answer to Initiate yet would be left to the reaper, later
     wait_until(lambda: db.sql("SELECT task FROM ferry.upload WHERE initiated"), 5, "the upload")
     db.sql("SELECT ferry.pause('default')")
     assert db.one("SELECT ferry.cancel(%s)", (task,)) is True
     began = time.monotonic()
     wait_until(lambda: task not in daemon.busy(), 2, "the worker to drop it")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < patience()
     wait_until(lambda: cos.uploads() == [], 2, "the upload to go")
 
 
@@ -205,14 +211,14 @@ def test_reprioritise(ferryd, db, cos, spool, stores):
     ferryd(stores, workers=1)
     db.done(*tasks)
     assert [e["key"] for e in cos.log("put")] == ["3", "1", "2", "4", "0"]
-    assert db.one("SELECT ferry.reprioritise(%s, 7)", (tasks[3],)) is False, "it has ended"
+    assert db.one("SELECT ferry.reprioritise(%s, 7)", (tasks[3],)) is False, "a task that has ended got a new priority"
     assert db.one("SELECT ferry.reprioritise(999999, 7)") is False
 
 
 @pytest.mark.parametrize("call", ["ferry.pause('default')", "ferry.resume('default')", "ferry.reprioritise(1, 1)",
                                   "ferry.next_tasks('{}', '{}', '{}', 1, false, '{}')", "ferry.due_tasks('', '{}', 1, false, '{}')",
-                                  "ferry.claim(1, '{}', '{}', 1, '{}', NULL, false, false, '{}')"])
-def test_producers_may_not(db, call):
+                                  "ferry.claim(1, '{}', '{}', 1, 1, '{}', NULL, false, false, '{}')"])
+def test_producers_may_not_call(db, call):
     with contextlib.closing(db.connect("ferry_test_producer")) as conn, conn.cursor() as cur:
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             cur.execute(f"SELECT {call}")
@@ -225,7 +231,7 @@ def test_weights_out_of_range_are_refused(db):
 
 
 def test_dedup_key_under_concurrent_inserts(ferryd, db, spool, stores):
-    """Sixteen sessions ask for the same keys while a ferryd ends their tasks: one unfinished task of a key at any time."""
+    """Sixteen sessions insert the same keys while a ferryd ends their tasks: a key never has two tasks that run, or two that wait."""
     source = spool.put("object", 10)
     ferryd(stores, workers=2)
 
@@ -241,14 +247,15 @@ def test_dedup_key_under_concurrent_inserts(ferryd, db, spool, stores):
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         made = sum(pool.map(producer, range(16)))
     wait_until(lambda: ended(db) == made, 20, "all to end")
-    assert 6 <= made < 960, "some were refused, and none of the keys was left out"
-    rows = db.sql("SELECT dedup_key, created_at, finished_at FROM ferry.task ORDER BY dedup_key, id")
+    assert 6 <= made < 960, "either no insert was refused, or a key was never inserted"
+    rows = db.sql("SELECT dedup_key, started_at, finished_at - interval '50 milliseconds' AS finished_at FROM ferry.task "
+                  "ORDER BY dedup_key, started_at")
     for before, after in zip(rows, rows[1:]):
-        # created_at is that of the transaction, which may have waited for the end of the one before
-        assert before["dedup_key"] != after["dedup_key"] or before["finished_at"] <= after["finished_at"]
+        # a transaction may have its time some milliseconds before it sees the end of another
+        assert before["dedup_key"] != after["dedup_key"] or before["finished_at"] <= after["started_at"]
 
 
-def test_dedup_key_while_nothing_ends_is_given_once(db):
+def test_dedup_key_is_given_once_while_no_task_ends(db):
     def producer(number):
         with contextlib.closing(db.connect("ferry_test_producer")) as conn, conn.cursor() as cur:
             made = 0
@@ -263,20 +270,20 @@ def test_dedup_key_while_nothing_ends_is_given_once(db):
     assert db.one("SELECT count(*) FROM ferry.task") == 40
 
 
-def test_retry_whose_dedup_key_is_taken_says_so(db):
+def test_retry_names_the_task_that_has_the_dedup_key(db):
     old = db.put("a://b", "c://d", dedup_key="k")
     db.sql("SELECT ferry.cancel(%s)", (old,))
     new = db.put("a://b", "c://e", dedup_key="k")
     with pytest.raises(psycopg2.errors.UniqueViolation) as raised:
         db.sql("SELECT ferry.retry(%s)", (old,))
     assert raised.value.diag.message_primary == (
-        f"task {old} cannot be queued again: task {new}, which has not ended, has the same dedup_key")
+        f"task {old} cannot be queued again: task {new}, which has not begun, has the same dedup_key")
     assert db.state(old) == "cancelled"
     db.sql("SELECT ferry.cancel(%s)", (new,))
     assert db.one("SELECT ferry.retry(%s)", (old,)) is True
 
 
-def test_retries_of_one_key_at_the_same_moment(db):
+def test_one_of_concurrent_retries_gets_the_dedup_key(db):
     tasks = []
     for n in range(8):
         tasks.append(db.put("a://b", "c://d", dedup_key="k"))

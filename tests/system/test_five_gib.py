@@ -13,7 +13,7 @@ SIZE = 5 << 30
 
 @pytest.fixture
 def made_up():
-    """A source that makes its objects up as they are read; returns the URL of one of SIZE bytes."""
+    """A source that makes up objects while they are read; gives the URL of an object of SIZE bytes."""
     port = free_port()
     server = subprocess.Popen([f"{BUILD}/tests/void", "-p", str(port)], stdout=subprocess.PIPE)
     server.stdout.readline()

@@ -1,9 +1,10 @@
 """
-What a claim costs does not grow with what lies beside its tasks, by PostgreSQL's own counts: index entries that were read, dead ones
-among them, and pages that were touched.
+The cost of a claim does not grow with the other rows of the table.  PostgreSQL itself counts the index entries that were read, dead
+ones included, and the pages that were touched.
 """
 
 import contextlib
+import itertools
 import time
 
 import pytest
@@ -22,10 +23,14 @@ def stores(spool):
     return {"spool": spool.store()}
 
 
+fills = itertools.count()
+
+
 def fill(db, n, source="s://o", queue="'default'", **columns):
+    """Each task has a destination of its own."""
     names = "".join(f", {c}" for c in columns)
     values = "".join(f", {v}" for v in columns.values())
-    db.sql(f"INSERT INTO ferry.task (source, destination, queue{names}) SELECT %s, 'spool://o' || n, {queue}{values} "
+    db.sql(f"INSERT INTO ferry.task (source, destination, queue{names}) SELECT %s, 'spool://o{next(fills)}-' || n, {queue}{values} "
            "FROM generate_series(1, %s) n", (source, n))
 
 
@@ -40,8 +45,8 @@ def vacuums_held_up(db):
 @pytest.mark.parametrize("kind", KINDS)
 def test_index_entries_read_for_a_task_while_vacuums_are_held_up(ferryd, db, spool, stores, kind):
     """
-    If each claim walked over what was claimed before it, or one that finds a task by its id read the index of all that is queued, it
-    would be a thousand for each task.  A claim from the start, now and then, does.
+    If each claim read the entries of earlier claims, or a statement that finds a task by its id read the index of queued tasks, a
+    thousand entries would be read for each task.  A claim from the start reads as many, but happens only now and then.
     """
     setup, queues, queue = KINDS[kind]
     count = 8000
@@ -51,18 +56,18 @@ def test_index_entries_read_for_a_task_while_vacuums_are_held_up(ferryd, db, spo
         began = time.monotonic()
         daemon = ferryd(stores, workers=4, queues=queues.split(","))
         wait_until(lambda: db.one("SELECT count(*) FROM ferry.task_live") == 0, 120, "all to end", step=0.2)
-        assert daemon.stop() == 0  # what a session has counted is told at its end at the latest
+        assert daemon.stop() == 0  # a session reports its counts at its end, at the latest
         read = {r["indexrelname"]: r["idx_tup_read"] / count for r in db.sql(
             "SELECT indexrelname, idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'task_live'")}
     assert max(read.values()) < 60 + 5 * (time.monotonic() - began), read
 
 
 def pages(db, queues="{default,full}", ours=()):
-    """Touched by a claim of four, once its plans are made: the median of several."""
+    """Returns the pages that a claim of four tasks touches when its plans are made: the median of several claims."""
     db.sql("SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_sort', 'enable_bitmapscan', 'enable_seqscan', 'jit']) name")
     touched = []
     for n in range(9):
-        (row,) = db.sql("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM ferry.claim(1, '{1,2,3,4}', %s, 4, '{}', "
+        (row,) = db.sql("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM ferry.claim(1, '{1,2,3,4}', %s, 4, 1, '{}', "
                         "array_fill(0::float8, ARRAY[cardinality(%s::text[])]), false, %s, %s)", (queues, queues, n == 0, list(ours)))
         plan = row["QUERY PLAN"][0]["Plan"]
         assert plan["Actual Rows"] == 4
@@ -89,13 +94,13 @@ def test_pages_touched_by_a_claim(db, kind, beside):
             fill(db, 30000, queue="'full'", priority="5")
         else:
             fill(db, 30000)
-            db.sql("SELECT count(*) FROM ferry.claim(1, '{}', '{default,full}', 29900, '{}', '{0,0}', false, true, '{}')")
+            db.sql("SELECT count(*) FROM ferry.claim(1, '{}', '{default,full}', 29900, 1, '{}', '{0,0}', false, true, '{}')")
             db.sql("UPDATE ferry.task SET state = 'done', finished_at = now() WHERE state = 'running' AND node = 1")
         fill(db, 100)
         assert pages(db) < 2 * alone, f"{alone} pages alone"
 
 
-def test_batches_of_retention_do_not_walk_over_what_they_have_deleted(ferryd, db, stores):
+def test_batches_of_retention_do_not_read_entries_of_deleted_tasks(ferryd, db, stores):
     count = 20000
     db.sql("INSERT INTO ferry.task (source, destination, state, finished_at) SELECT 's://o', 's://o', 'done', "
            "now() - interval '8 days' + n * interval '1 ms' FROM generate_series(1, %s) n", (count,))
@@ -107,7 +112,7 @@ def test_batches_of_retention_do_not_walk_over_what_they_have_deleted(ferryd, db
     assert read["idx_tup_read"] < 3 * count
 
 
-def test_paused_backlog_in_front_is_not_walked_over_by_each_claim(ferryd, db, spool, stores):
+def test_claims_do_not_read_a_paused_backlog_each_time(ferryd, db, spool, stores):
     fill(db, 400000, queue="'paused'", priority="5")
     db.sql("SELECT ferry.pause('paused')")
     db.sql("VACUUM ANALYZE ferry.task_live")
@@ -117,4 +122,4 @@ def test_paused_backlog_in_front_is_not_walked_over_by_each_claim(ferryd, db, sp
         db.done(db.put(source, f"spool://copy{n}"))
     assert daemon.stop() == 0
     read = db.one("SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'task_live'")
-    assert read < 20 * 400000, f"{read / 400000:.0f} times from end to end"
+    assert read < 20 * 400000, f"the backlog was read {read / 400000:.0f} times"

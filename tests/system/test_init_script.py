@@ -1,4 +1,4 @@
-"""etc/ferryd.init, by running it: what it does and its LSB exit codes."""
+"""Runs etc/ferryd.init and checks its effects and its LSB exit codes."""
 
 import os
 import signal
@@ -11,14 +11,14 @@ from rig import BUILD, ROOT, running, wait_until
 
 @pytest.fixture
 def script(ferryd, db, tmp_base):
-    """The script as installed, for a ferryd that is not running yet."""
+    """The script as it is installed, for a ferryd that does not run yet."""
     daemon = ferryd({}, workers=1, start=False, daemonize=True)
     path = f"{tmp_base}/ferryd.init"
     text = open(f"{ROOT}/etc/ferryd.init").read().replace("@sbindir@", BUILD).replace("@sysconfdir@/ferryd", daemon.directory)
     with open(path, "w") as f:
         f.write(text)
     os.chmod(path, 0o755)
-    assert "@" not in text.replace("$@", ""), "not all is filled in"
+    assert "@" not in text.replace("$@", ""), "a placeholder is left"
 
     def run(verb, want=0, **env):
         done = subprocess.run([path, verb], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
@@ -93,7 +93,7 @@ def test_stale_pid_file(script):
     pid = script.daemon.pid
     script.daemon.workers()
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not running(pid), 5, "the master to be gone")
+    wait_until(lambda: not running(pid), 5, "the master to exit")
     script("status", 1)
     script("start")
     script.daemon.ready()
@@ -101,7 +101,7 @@ def test_stale_pid_file(script):
     script("stop")
 
 
-def test_pid_file_of_somebody_else_is_not_taken_for_ours(script):
+def test_pid_file_with_the_pid_of_another_program(script):
     with open(script.daemon.pid_file, "w") as f:
         f.write(f"{os.getpid()}\n")
     done = subprocess.run([script.path, "status"], env={"PATH": "/usr/bin:/bin", "FERRYD_DEFAULTS": "/nonexistent"},

@@ -1,13 +1,12 @@
 """
-Death at every point: each request to a store, each statement, each system call that changes a file, before, within and after.
-The points are those that one undisturbed transfer passes.  A sample in "make check", all of them with FERRY_MATRIX=all.
+A death before, within and after each request to a store, each statement and each system call that changes a file.  An undisturbed
+transfer gives the list of points.  "make check" tries a sample of them; FERRY_MATRIX=all tries all.
 """
 
 import contextlib
 import os
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -23,12 +22,12 @@ pytestmark = pytest.mark.limit(600 if ALL else 120)
 
 
 def sample(points, n):
-    """All of them, or n spread over them."""
+    """Returns all points, or n points spread over them."""
     return points if ALL or len(points) <= n else [points[i * (len(points) - 1) // (n - 1)] for i in range(n)]
 
 
 class Matrix:
-    """One ferryd whose wires can be cut, and what must be true of each transfer of it."""
+    """A ferryd whose wires can be cut, and the checks that each of its transfers must pass."""
 
     def __init__(self, ferryd, db, ceph, cos, root):
         self.db, self.ceph, self.cos, self.root = db, ceph, cos, root
@@ -67,7 +66,7 @@ class Matrix:
             return f.read()
 
     def left(self):
-        """What is open at the destinations."""
+        """Returns open uploads and temporary files at the destinations."""
         return (self.ceph.uploads(self.ceph.TARGET), self.cos.uploads(),
                 [n for n in os.listdir(self.root) if n.startswith(".ferry")])
 
@@ -92,7 +91,7 @@ class Matrix:
         for upload in left[0]:
             self.ceph.request("DELETE", self.ceph.TARGET, self.key, query={"uploadId": upload}).read()
         assert left == ([], [], []), f"left behind: {left}"
-        # what may still be begun is looked for again later
+        # rows of uploads that may still appear stay, for the reaper to look again later
         assert self.db.one("SELECT count(*) FROM ferry.upload WHERE initiated") == 0
         self.db.sql("DELETE FROM ferry.upload")
 
@@ -100,33 +99,33 @@ class Matrix:
         task = self.put(kind, size, **columns)
         wait_until(lambda: self.go_on() and self.db.state(task) not in ("queued", "running"), 40,
                    lambda: f"task {task}; it is {self.db.task(task)}")
-        # the row is done before the answer is there that says so
+        # the row is done before the answer of that statement arrives
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self.trip.armed, 0.5)
         self.check(task, self.db.task(task), killed)
 
     def go_on(self):
-        """A master that was killed is started again, as its init system would."""
+        """Starts a killed master again, as an init system does."""
         if not self.daemon.alive():
             self.daemon.start(ready=False)
         return True
 
     def record(self, kind, size=SIZE, arm=None, **columns):
-        """The points that a transfer passes, after arm if there is one."""
+        """Returns the points that a transfer passes; with arm, the points after a death there."""
         self.trip.reset()
         if arm:
             self.trip.arm(arm, self.kill_worker)
         self.transfer(kind, size, **columns)
         points = self.trip.points
-        if arm:  # what the second worker has done
+        if arm:  # only the points of the second worker
             points = points[points.index(("worker upload_load#1", "before")):]
         return list(dict.fromkeys(p for p in points if not p[0].startswith("master")))
 
     def each(self, kind, points, action, first=None, size=SIZE, killed=1, **columns):
-        """A transfer for each point, with the action there.  All are tried; what went wrong is told together."""
+        """Makes a transfer for each point, with the action there.  Tries all points before it reports what went wrong."""
         wrong, met = [], 0
         for point in points:
-            for _ in range(3):  # parts in flight do not always come in the same order, and after a death not always the same are left
+            for _ in range(3):  # the order of parts, and which are left after a death, differ from run to run
                 self.ready()
                 self.trip.reset()
                 if first:
@@ -189,8 +188,8 @@ def test_connection_cut_at_every_point(matrix, kind):
 
 @pytest.mark.parametrize("kind", ["s3", "cos", "file"])
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
-def test_own_object_is_not_taken_for_anothers(matrix, kind, if_exists):
-    """The object is there, and the word of it was lost: with the next claim it must not be in its own way."""
+def test_own_object_is_recognised_after_a_lost_answer(matrix, kind, if_exists):
+    """The store has made the object, but its answer was lost: the next attempt must recognise the task's own object."""
     points = matrix.record(kind, 4096, if_exists=if_exists)
     last = [p for p in points if p[0].startswith(("dest PUT", "worker upload_intend"))]
     matrix.each(kind, sample(last, 2), matrix.kill_worker, size=4096, if_exists=if_exists)
@@ -199,7 +198,7 @@ def test_own_object_is_not_taken_for_anothers(matrix, kind, if_exists):
 
 @pytest.mark.parametrize("if_exists", ["overwrite", "skip"])
 def test_worker_killed_over_a_spoiled_object(matrix, if_exists):
-    """What must not be replaced is removed first: from the moment on when a row knows of it."""
+    """With if_exists skip, the spoiled object must be removed first; ferryd knows of it as soon as a row records it."""
     matrix.attempts = 9
     matrix.disturb = lambda: matrix.cos.faults({"match": {"op": "put", "nth": 1}, "action": {"corrupt": True}},
                                                {"match": {"op": "delete"}, "action": {"status": 502}, "times": 1})
@@ -223,7 +222,7 @@ def test_master_killed_at_points(matrix):
 
 @pytest.mark.parametrize("kind", ["s3", "cos"])
 def test_destination_gone_at_points(matrix, kind):
-    matrix.attempts = 9  # one a moment, while it is gone
+    matrix.attempts = 9  # several fail while the destination is gone
 
     def gone():
         for wire in matrix.wires[2:]:
@@ -237,13 +236,13 @@ def test_database_gone_at_points(matrix):
         matrix.restarts.append(threading.Thread(target=matrix.db.pg.restart, args=("immediate",)))
         matrix.restarts[-1].start()
     points = matrix.record("s3")
-    matrix.each("s3", sample(points[::6], 2), gone)  # the way back up takes seconds
+    matrix.each("s3", sample(points[::6], 2), gone)  # a restart takes seconds
     wait_until(matrix.db.pg.is_running, 20)
 
 
 def test_killed_before_every_call_that_changes_a_file(matrix):
-    """strace kills on entry of the n-th such call: what came before it has happened, it has not."""
-    calls = [("openat2", 3), ("openat2", 4), ("pwrite64", 1), ("pwrite64", 5), ("ftruncate", 1), ("fsync", 1), ("renameat2", 1),
+    """strace kills the worker on entry of the n-th such call: earlier calls have happened, this one has not."""
+    calls = [("openat2", 1), ("openat2", 2), ("pwrite64", 1), ("pwrite64", 5), ("ftruncate", 1), ("fsync", 1), ("renameat", 1),
              ("fsync", 2), ("sendto", 2), ("sendmsg", 1)]
     for call, n in sample(calls, 4):
         matrix.ready()
@@ -251,7 +250,8 @@ def test_killed_before_every_call_that_changes_a_file(matrix):
         (pid,) = matrix.daemon.workers()
         tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={call}", "-e",
                                    f"inject={call}:signal=KILL:when={n}"], stderr=subprocess.PIPE)
-        time.sleep(0.3)
+        wait_until(lambda: "TracerPid:\t0\n" not in open(f"/proc/{pid}/status").read(), 10, "strace")
         matrix.transfer("file")
+        assert pid not in matrix.daemon.workers(), f"{call} {n} never came"
         tracer.terminate()
         tracer.wait()

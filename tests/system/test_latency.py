@@ -1,15 +1,16 @@
-"""From the commit of an INSERT to the first request at the source, with idle workers."""
+"""The time from the commit of an INSERT to the first request at the source, with idle workers."""
 
 import contextlib
 import statistics
 import time
 
-from rig import wait_until
+from rig import patience, wait_until
 from stores import BUCKET
 
 
-def test_insert_to_first_request_in_under_20_ms(ferryd, db, cos, origin):
-    daemon = ferryd({"cos": cos.store()}, workers=4, http={"allow": ["127.0.0.1"], "private": True})
+def test_insert_to_first_request_without_a_poll(ferryd, db, cos, origin):
+    """The notification wakes the daemon.  tests/bench measures how fast; here each task must be far from waiting for a poll."""
+    daemon = ferryd({"cos": cos.store()}, workers=4, poll="1m", http={"allow": ["127.0.0.1"], "private": True})
     taken = []
     with contextlib.closing(db.connect("ferry_test_producer")) as conn, conn.cursor() as cur:
         for n in range(34):
@@ -23,5 +24,6 @@ def test_insert_to_first_request_in_under_20_ms(ferryd, db, cos, origin):
             taken.append((first.time - inserted) * 1000)
             db.done(task)
     measured = taken[4:]
-    assert statistics.median(measured) < 20, f"milliseconds: {sorted(round(t, 1) for t in measured)}"
+    print(f"milliseconds: {sorted(round(t, 1) for t in measured)}")
+    assert statistics.median(measured) < 1000 * patience()
     assert daemon.alive()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rig import MIB, wait_until
+from rig import MIB, patience, wait_until
 from stores import BUCKET
 
 
@@ -32,14 +32,14 @@ def received(cos):
 
 
 def measure(amount, seconds):
-    """Bytes a second."""
+    """Returns how many bytes a second amount() grows by."""
     began, before = time.monotonic(), amount()
     time.sleep(seconds)
     return (amount() - before) / (time.monotonic() - began)
 
 
 class Sampler(threading.Thread):
-    """The most transfers that are under way at once, by the table and by the uploads that the server has open."""
+    """Records how many transfers run at once at most: by the table, and by the open uploads at the store."""
 
     def __init__(self, db, cos):
         super().__init__(daemon=True)
@@ -72,10 +72,10 @@ def test_max_transfers_is_exact_over_two_nodes(ferryd, db, cos, spool, stores, o
     sampler.join()
     assert sampler.most == 3 and sampler.open <= 3
     waiting = [n for n in sampler.seen if n > 0]
-    assert sum(waiting) / len(waiting) > 1.8, "slots stand empty"
+    assert sum(waiting) / len(waiting) > 1.8, "slots are empty while tasks wait"
 
 
-def test_tasks_of_a_full_store_are_passed_over_at_once(ferryd, db, cos, spool, stores):
+def test_claims_pass_over_the_tasks_of_a_full_store(ferryd, db, cos, spool, stores):
     cos.rate(MIB)
     stores["cos"]["max_transfers"] = 1
     source = spool.put("object", 20 * MIB)
@@ -83,11 +83,11 @@ def test_tasks_of_a_full_store_are_passed_over_at_once(ferryd, db, cos, spool, s
            (source, target("")))
     spool.put("small", 10)
     ferryd(stores, workers=2)
-    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state = 'running'") == 1, 10, "one to run")
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state = 'running'") == 1, 10, "a task to run")
     began = time.monotonic()
     tasks = [db.put("spool://small", f"spool://copy{n}") for n in range(10)]
     db.done(*tasks, timeout=10)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 3 * patience()
     db.sql("DELETE FROM ferry.task WHERE state = 'queued'")
     db.sql("SELECT ferry.cancel(id) FROM ferry.task WHERE state = 'running'")
 
@@ -120,30 +120,30 @@ def test_rate_of_a_file_store_counts_reads_and_writes(ferryd, db, spool):
     began = time.monotonic()
     db.done(*[db.put(spool.put(f"o{n}", 8 * MIB), f"spool://c{n}") for n in range(2)])
     taken = time.monotonic() - began
-    assert 3.6 < taken < 6.5, f"16 MiB read and written at 8 MiB/s took {taken:.1f} s"
+    assert 3.6 < taken < 6.5 * patience(), f"16 MiB read and written at 8 MiB/s took {taken:.1f} s"
     assert os.path.getsize(f"{spool.root}/c1") == 8 * MIB
 
 
-def test_smallest_limit_of_a_live_node_holds(ferryd, db, spool, stores):
+def test_smallest_max_transfers_of_a_live_node_holds(ferryd, db, spool, stores):
     narrow = {**stores, "cos": {**stores["cos"], "max_transfers": 2}}
     wide = {**stores, "cos": {**stores["cos"], "max_transfers": 5}}
     first, second = ferryd(wide, workers=1), ferryd(narrow, workers=1, start=False)
     second.start(ready=False)
-    first.wait_log("max_transfers of 2, which another node states, holds; it is 5 here")
+    first.wait_log("max_transfers is 2 by the configuration of another node; here it is 5")
     assert db.one("SELECT max_transfers FROM ferry.limits WHERE name = 'cos'") == 2
     second.stop()
     assert db.one("SELECT max_transfers FROM ferry.limits WHERE name = 'cos'") == 5
 
 
-def test_limits_that_could_not_be_read_are_asked_for_again(ferryd, db, spool, stores):
+def test_limits_that_could_not_be_read_are_read_again(ferryd, db, spool, stores):
     daemon = ferryd(stores, workers=1)
     source = spool.put("object", 24 * MIB)
     db.sql("ALTER VIEW ferry.limits RENAME TO away")
     db.sql("UPDATE ferry.queue SET rate = %s WHERE name = 'default'", (4 * MIB,))
     daemon.wait_log("asking for limits")
     db.sql("ALTER VIEW ferry.away RENAME TO limits")
-    time.sleep(10.5)  # after a refusal it asks again in 10 s
+    time.sleep(10.5)  # after a refusal ferryd asks again in 10 s
     began = time.monotonic()
     db.done(db.put(source, "spool://copy"), timeout=30)
     assert time.monotonic() - began > 4, "the queue's rate was not learned"
-    assert len(daemon.log("asking for limits")) == 1, "one question, one complaint"
+    assert len(daemon.log("asking for limits: the database refuses")) == 1, "one question, one complaint"

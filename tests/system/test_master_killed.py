@@ -1,8 +1,8 @@
-"""kill -9 of the master in mid-transfer: no orphan goes on writing, and nobody waits for a lease."""
+"""kill -9 of the master during a transfer: no orphan goes on writing, and the tasks do not wait for the lease's end."""
 
 import time
 
-from rig import MIB, running, wait_until
+from rig import MIB, claimed_once, patience, running, wait_until
 from stores import BUCKET
 
 
@@ -17,21 +17,21 @@ def test_workers_release_their_tasks_and_are_gone_within_2_s(ferryd, db, cos, sp
     assert len(workers) == 2
     killed = time.monotonic()
     daemon.kill()
-    wait_until(lambda: not any(running(pid) for pid in workers), 2, "workers to be gone")
+    wait_until(lambda: not any(running(pid) for pid in workers), 2, "workers to exit")
     wait_until(lambda: all(db.state(task) == "queued" for task in tasks), 1, "tasks to be claimable")
-    assert time.monotonic() - killed < 3
+    assert time.monotonic() - killed < 3 * patience()
     assert all(db.parts(task) >= 2 for task in tasks)
     cos.rate(0)
-    time.sleep(1)  # what lay in the sockets still arrives
+    time.sleep(1)  # meanwhile the bytes in the sockets still arrive
     requests = len(cos.log())
     received = sum(sum(cos.received(name).values()) for name in sizes)
     time.sleep(0.5)
-    assert sum(sum(cos.received(name).values()) for name in sizes) == received, "somebody still writes"
+    assert sum(sum(cos.received(name).values()) for name in sizes) == received, "a worker still writes"
     assert len(cos.log()) == requests
 
     daemon.start()
     for row, (name, size) in zip(db.done(*tasks), sizes.items()):
-        assert (row["attempt"], row["crashes"], row["claim"]) == (0, 0, 2)
+        assert not claimed_once(row) and (row["attempt"], row["crashes"]) == (0, 0)
         assert int(row["crc64"]) == spool.crc64(name, size) == int(cos.object(name)["crc64"])
         assert sum(cos.received(name).values()) <= size + 4 * 5 * MIB
         assert cos.object(name)["puts"] == 1

@@ -1,4 +1,4 @@
-"""memory_total: no more workers than fit into a node's budget, counted until they are gone."""
+"""memory_total: no more workers run than fit into the node's budget; each counts until it has exited."""
 
 import os
 import re
@@ -18,7 +18,7 @@ def stores(cos, spool):
 
 @pytest.fixture
 def held(ferryd, stores):
-    """Eight workers of 64M wanted on a budget of 200M."""
+    """A ferryd with eight workers of 64M configured and a budget of 200M."""
     daemon = ferryd(stores, workers=8, memory_total="200M", start=False)
     daemon.start(ready=False)
     wait_until(lambda: up(daemon) >= 3, 15, lambda: f"three workers; log:\n{daemon.log_text()}")
@@ -47,7 +47,7 @@ def test_no_more_workers_than_fit_and_one_line_says_so(held, db, spool):
     assert held.log("is up, 3 workers")
 
 
-def test_ttin_says_why_not_and_ttou_takes_one_off(held):
+def test_ttin_is_refused_with_a_reason_and_ttou_takes_a_worker_off(held):
     held.send(signal.SIGTTIN)
     held.wait_log("3 workers wanted, as before: memory_total holds no more")
     holds(lambda: len(held.workers()) == 3, 0.5)
@@ -70,8 +70,8 @@ def test_hup_raises_lowers_and_lifts_it(held):
     assert len(held.log("the pool is held at")) == 3
 
 
-def test_retiring_workers_count_until_they_are_gone(held, db, cos, spool):
-    """Three busy ones of 64M, and a configuration that wants them smaller: 8 + 3 x 64 leaves no room for one of 32M."""
+def test_retiring_workers_count_until_they_have_exited(held, db, cos, spool):
+    """Three busy workers of 64M, and a new configuration with 32M: 8 + 3 x 64 of 200 leave no room for a worker of 32M."""
     cos.rate(2 * MIB)
     source = spool.put("object", 30 * MIB)
     tasks = [db.put(source, f"cos://{BUCKET}/{n}") for n in range(3)]
@@ -82,7 +82,7 @@ def test_retiring_workers_count_until_they_are_gone(held, db, cos, spool):
     assert held.log("the pool is held at 6")
     holds(lambda: set(held.workers()) == old, 1, "no worker is started beside the old ones")
     db.sql("SELECT ferry.cancel(%s)", (tasks[0],))  # makes room for two
-    wait_until(lambda: len(set(held.workers()) - old) == 2, 5, "two small ones in the place of a large one")
+    wait_until(lambda: len(set(held.workers()) - old) == 2, 5, "two small workers in the place of a large one")
     holds(lambda: len(held.workers()) == 4, 0.5)
     cos.rate(0)
     db.done(*tasks[1:])
@@ -90,7 +90,7 @@ def test_retiring_workers_count_until_they_are_gone(held, db, cos, spool):
 
 
 def test_slot_that_waits_for_memory_does_not_spin(ferryd, db, cos, spool, stores):
-    """The delay of a worker that died is over, but the other one still holds the memory that it would need now."""
+    """A dead worker's delay is over, but the other worker still holds the memory that its successor needs now."""
     cos.rate(2 * MIB)
     daemon = ferryd(stores, workers=2, memory_total="136M")
     task = db.put(spool.put("object", 30 * MIB), f"cos://{BUCKET}/object")
@@ -112,10 +112,10 @@ def test_slot_that_waits_for_memory_does_not_spin(ferryd, db, cos, spool, stores
     assert ticks() - before < 30
     cos.rate(0)
     db.done(task)
-    wait_until(lambda: up(daemon) == 1 and daemon.workers() != [pid], 5, "one of 96M in its place")
+    wait_until(lambda: up(daemon) == 1 and daemon.workers() != [pid], 5, "a worker of 96M in its place")
 
 
-def test_ferryd_t_warns_of_what_does_not_fit_and_refuses_what_holds_nothing(ferryd, stores):
+def test_ferryd_t_warns_if_not_all_workers_fit_and_refuses_if_none_does(ferryd, stores):
     daemon = ferryd(stores, workers=8, memory_total="200M", start=False)
     code, out, err = daemon.run("-t")
     assert code == 0 and out.endswith(": ok\n")

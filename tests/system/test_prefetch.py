@@ -1,4 +1,4 @@
-"""A busy worker has its next task already: never lost with it, never blamed for it, never kept by it."""
+"""A busy worker holds its next task: the task is not lost with the worker, not blamed for its death, and not kept for long."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from rig import wait_until
+from rig import claimed_once, wait_until
 from stores import BUCKET
 
 TINY = 800
@@ -15,8 +15,8 @@ TINY = 800
 @pytest.fixture
 def crowd(ferryd, db, cos, spool):
     """
-    crowd(workers): so many tasks that are over at once that the next is claimed ahead, then "slow", whose PUT the store holds, then
-    as many tiny ones again.  Returns the daemon, slow, the worker that has it, stopped at once, and the task that it has besides.
+    crowd(workers) inserts so many short tasks that ferryd claims ahead, then "slow", whose PUT the store holds, then as many short
+    tasks again.  It stops the worker of "slow" and returns the daemon, slow, the worker's pid, and the worker's next task.
     """
     spool.put("tiny", 10)
     spool.put("slow", 1000)
@@ -31,7 +31,7 @@ def crowd(ferryd, db, cos, spool):
                f"SELECT 'spool://slow', 'cos://{BUCKET}/slow', 5 UNION ALL "
                f"SELECT 'spool://tiny', 'spool://after/' || n, 1 FROM {rows}", (TINY, TINY))
         slow = db.one("SELECT id FROM ferry.task WHERE source = 'spool://slow'")
-        wait_until(lambda: cos.held() == 1, 30, "the slow one to be carried", step=0.002)
+        wait_until(lambda: cos.held() == 1, 30, "the PUT of the slow task", step=0.002)
         (number, pid), = re.findall(rf"task {slow}: given to worker (\d+) \(pid (\d+)\)", daemon.log_text())
         if stop:
             os.kill(int(pid), signal.SIGSTOP)
@@ -42,7 +42,7 @@ def crowd(ferryd, db, cos, spool):
 
 
 def given(daemon, pid):
-    """The tasks that were given to that worker."""
+    """Returns the tasks that the master gave to that worker."""
     return [int(task) for task in re.findall(rf"task (\d+): given to worker \d+ \(pid {pid}\)", daemon.log_text())]
 
 
@@ -50,27 +50,27 @@ def finish(db, timeout=30):
     wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state IN ('queued', 'running')") == 0, timeout, "all to end")
 
 
-def test_worker_that_is_long_at_work_returns_it(crowd, db, cos):
+def test_worker_that_stays_busy_returns_its_next_task(crowd, db, cos):
     daemon, slow, pid, following = crowd(stop=False)
     daemon.wait_log(f"task {following}: returned by worker")
-    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state <> 'done'") == 1, 30, "all but the slow one")
-    assert db.state(slow) == "running" and db.task(following)["claim"] == 1
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state <> 'done'") == 1, 30, "all tasks but the slow one")
+    assert db.state(slow) == "running" and claimed_once(db.task(following))
     cos.faults()
     db.done(slow)
 
 
-def test_killed_worker_takes_only_the_one_in_work_along(crowd, db, cos):
+def test_death_of_a_worker_is_charged_only_to_its_task_in_work(crowd, db, cos):
     daemon, slow, pid, following = crowd()
     os.kill(pid, signal.SIGKILL)
     cos.faults()
     finish(db)
     assert db.one("SELECT count(*) FROM ferry.task WHERE state <> 'done'") == 0
-    assert [(row["id"], row["crashes"], row["claim"]) for row in db.sql("SELECT * FROM ferry.task WHERE crashes > 0 OR claim > 1")] == \
-        [(slow, 1, 2)]
+    assert [(row["id"], row["crashes"], claimed_once(row))
+            for row in db.sql("SELECT * FROM ferry.task WHERE crashes > 0 OR claim <> first_claim")] == [(slow, 1, False)]
     assert len(re.findall(rf"task {following}: given to worker", daemon.log_text())) == 2
 
 
-def test_cancelled_one_is_not_begun(crowd, db, cos, spool):
+def test_cancelled_next_task_is_not_begun(crowd, db, cos, spool):
     daemon, slow, pid, following = crowd()
     assert db.one("SELECT ferry.cancel(%s)", (following,))
     os.kill(pid, signal.SIGCONT)
@@ -83,9 +83,10 @@ def test_cancelled_one_is_not_begun(crowd, db, cos, spool):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
-def test_master_that_ends_gives_it_back(crowd, db, cos, number):
+def test_master_that_stops_gives_the_next_task_back(crowd, db, cos, number):
     daemon, slow, pid, following = crowd()
     daemon.send(number)
+    daemon.wait_log("stopping: |draining: ")  # or the worker could end its task before the master has the signal
     os.kill(pid, signal.SIGCONT)
     cos.faults()
     assert daemon.wait() == 0
@@ -95,7 +96,7 @@ def test_master_that_ends_gives_it_back(crowd, db, cos, number):
     assert db.state(slow) == ("queued" if number == signal.SIGTERM else "done")
 
 
-def test_master_that_is_killed_leaves_it_to_the_lease(crowd, db, cos):
+def test_next_task_of_a_killed_master_returns_with_the_lease(crowd, db, cos):
     daemon, slow, pid, following = crowd()
     os.kill(daemon.pid, signal.SIGKILL)
     os.kill(pid, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""The queue as producers and operators see it: order, limits, deduplication, schedules, cancel, retry, several nodes."""
+"""The queue as producers and operators see it: order, limits, deduplication, start times, cancel, retry, several nodes."""
 
 import collections
 import os
@@ -8,7 +8,7 @@ import time
 import psycopg2
 import pytest
 
-from rig import MIB, holds, running, wait_until
+from rig import MIB, claimed_once, holds, patience, running, wait_until
 from stores import BUCKET
 
 
@@ -45,13 +45,13 @@ def test_max_transfers_of_a_store_holds(ferryd, db, cos, spool, stores):
     assert daemon.alive()
 
 
-def test_task_of_another_store_passes_those_that_wait_for_a_full_one(ferryd, db, cos, spool, stores, tmp_base):
+def test_task_of_another_store_passes_tasks_of_a_full_store(ferryd, db, cos, spool, stores, tmp_base):
     cos.rate(2 * MIB)
     stores["cos"]["max_transfers"] = 1
     ferryd(stores, workers=2)
     source = spool.put("object", 4 * MIB)
     slow = [db.put(source, target(str(n)), priority=5) for n in range(3)]
-    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state = 'running'") == 1, 5, "one to run")
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state = 'running'") == 1, 5, "a task to run")
     copy = db.put(source, "spool://copy")
     db.done(copy, timeout=3)
     cos.rate(0)
@@ -65,10 +65,10 @@ def test_rate_of_a_store_holds_over_all_workers(ferryd, db, cos, spool, stores):
     started = time.monotonic()
     db.done(*tasks)
     taken = time.monotonic() - started
-    assert 2.2 < taken < 7, f"30 MiB at 10 MiB/s took {taken:.1f} s"
+    assert 2.2 < taken < 7 * patience(), f"30 MiB at 10 MiB/s took {taken:.1f} s"
 
 
-def test_one_unfinished_task_at_most_for_a_dedup_key(ferryd, db, spool, stores):
+def test_dedup_key_has_one_unfinished_task_at_most(ferryd, db, spool, stores):
     source = spool.put("object", 1000)
     first = db.put(source, target("a"), dedup_key="k")
     with pytest.raises(psycopg2.errors.UniqueViolation):
@@ -79,16 +79,16 @@ def test_one_unfinished_task_at_most_for_a_dedup_key(ferryd, db, spool, stores):
     db.done(db.put(source, target("b"), dedup_key="k"))
 
 
-def test_run_at_is_kept_and_not_missed(ferryd, db, cos, spool, stores):
+def test_task_starts_at_its_run_at(ferryd, db, cos, spool, stores):
     ferryd(stores, workers=1)
     due = db.one("SELECT now() + interval '1.5 s'")
     task = db.put(spool.put("object", 1000), target("later"), run_at=due)
     row = db.done(task)
     delay = (row["started_at"] - due).total_seconds()
-    assert 0 <= delay < 0.3, f"started {delay} s after it was due"
+    assert 0 <= delay < 0.3 * patience(), f"started {delay} s after it was due"
 
 
-def test_only_its_own_queues_and_only_enabled_ones(ferryd, db, spool, stores):
+def test_node_takes_tasks_of_its_own_enabled_queues_only(ferryd, db, spool, stores):
     source = spool.put("object", 1000)
     db.sql("INSERT INTO ferry.queue (name, enabled) VALUES ('paused', false)")
     daemon = ferryd(stores, workers=1, queues=["default", "paused"], poll="500ms")
@@ -108,9 +108,9 @@ def test_cancel_of_a_running_task_within_a_second(ferryd, db, cos, spool, stores
     wait_until(lambda: db.parts(task) >= 2, 20, "two parts")
     assert db.one("SELECT ferry.cancel(%s)", (task,)) is True
     asked = time.monotonic()
-    wait_until(lambda: task not in daemon.busy(), 2, "the worker to drop it")
+    wait_until(lambda: task not in daemon.busy(), 2, "the worker to drop the task")
     wait_until(lambda: cos.uploads() == [], 2, "the upload to be aborted")
-    assert time.monotonic() - asked < 1.2
+    assert time.monotonic() - asked < 1.2 * patience()
     row = db.task(task)
     assert row["state"] == "cancelled" and row["finished_at"] is not None
     assert db.sql("SELECT * FROM ferry.upload WHERE task = %s", (task,)) == []
@@ -125,7 +125,7 @@ def test_cancel_by_a_plain_update_is_seen_too(ferryd, db, cos, spool, stores):
     task = db.put(spool.put("object", 60 * MIB), target("object"))
     daemon.worker_of(task)
     db.sql("UPDATE ferry.task SET state = 'cancelled', finished_at = now() WHERE id = %s", (task,))
-    wait_until(lambda: task not in daemon.busy(), 2, "the worker to drop it")
+    wait_until(lambda: task not in daemon.busy(), 2, "the worker to drop the task")
     assert db.state(task) == "cancelled"
 
 
@@ -140,12 +140,13 @@ def test_cancel_of_a_queued_task(ferryd, db, spool, stores, cos):
 
 def test_retry_of_a_failed_task_and_of_a_cancelled_one(ferryd, db, cos, spool, stores):
     ferryd(stores, workers=1)
+    spool.put("another", 1)  # an empty root may be a mount that is late
     task = db.put("spool://object", target("object"))
     assert db.wait(task)["state"] == "failed"
     spool.put("object", 1000)
     assert db.one("SELECT ferry.retry(%s)", (task,)) is True
     row = db.done(task)
-    assert row["error"] is None and row["attempt"] == 0 and row["claim"] >= 2
+    assert row["error"] is None and row["attempt"] == 0 and not claimed_once(row)
     assert db.one("SELECT ferry.retry(%s)", (task,)) is False
 
 
@@ -154,25 +155,25 @@ def test_transient_failures_back_off_and_end_at_max_attempts(ferryd, db, cos, sp
     ferryd(stores, workers=1, retry_delay="200ms")
     task = db.put(spool.put("object", 1000), target("object"), max_attempts=3)
     row = db.wait(task, timeout=30)
-    assert (row["state"], row["error_class"], row["attempt"], row["claim"]) == ("failed", "transient", 3, 3)
+    assert (row["state"], row["error_class"], row["attempt"]) == ("failed", "transient", 3)
     assert (row["finished_at"] - row["created_at"]).total_seconds() > 0.2
 
 
-def test_two_nodes_share_a_queue_and_do_nothing_twice(ferryd, db, cos, spool, stores):
+def test_two_nodes_share_a_queue_and_carry_each_task_once(ferryd, db, cos, spool, stores):
     source = spool.put("object", 20000)
     nodes = [ferryd(stores, workers=3, start=False) for _ in range(2)]
     for node in nodes:
         node.start(ready=False)
     tasks = [db.put(source, target(str(n))) for n in range(150)]
     rows = db.done(*tasks)
-    assert {r["claim"] for r in rows} == {1}
+    assert len({r["claim"] for r in rows}) == 150
     assert {o["puts"] for o in cos.objects().values()} == {1} and len(cos.objects()) == 150
     by_node = collections.Counter(r["node"] for r in db.sql("SELECT node FROM ferry.task"))
     assert len(by_node) == 2 or None in by_node
 
 
-def test_lapsed_node_is_rescued_by_another(ferryd, db, cos, spool, stores):
-    """A node that stands still (the whole machine, here: all its processes stopped) loses its tasks when its lease lapses."""
+def test_another_node_takes_the_tasks_of_a_lapsed_node(ferryd, db, cos, spool, stores):
+    """A node whose processes are all stopped, like a machine that stands still, loses its tasks when its lease lapses."""
     cos.rate(5 * MIB)
     first = ferryd(stores, workers=1, lease="2s")
     task = db.put(spool.put("object", 40 * MIB), target("object"))
@@ -182,12 +183,12 @@ def test_lapsed_node_is_rescued_by_another(ferryd, db, cos, spool, stores):
         os.kill(pid, signal.SIGSTOP)
     second = ferryd(stores, workers=1, lease="2s", start=False)
     second.start(ready=False)
-    wait_until(lambda: task in second.busy(), 10, "the second node to take it over")
+    wait_until(lambda: task in second.busy(), 10, "the second node to take the task")
     for pid in (first.pid, worker):
         os.kill(pid, signal.SIGCONT)
     cos.rate(0)
     row = db.done(task)
-    assert row["claim"] >= 2 and (row["attempt"], row["crashes"]) == (0, 0)
+    assert not claimed_once(row) and (row["attempt"], row["crashes"]) == (0, 0)
     assert int(row["crc64"]) == spool.crc64("object", 40 * MIB) == int(cos.object("object")["crc64"])
     assert cos.object("object")["puts"] == 1 and cos.uploads() == []
     db.done(db.put(spool.put("small", 10), target("small")))
@@ -197,7 +198,7 @@ def test_lapsed_node_is_rescued_by_another(ferryd, db, cos, spool, stores):
 
 @pytest.fixture
 def steady_load(db, spool):
-    """steady_load(): tasks that are over at once, more than could end while a test looks."""
+    """steady_load() inserts short tasks, so many that they do not all end during the test."""
     spool.put("tiny", 10)
 
     def start(n=30000):
@@ -212,22 +213,22 @@ def queued(db):
 
 
 @pytest.mark.parametrize("bound", [{"max_tasks": 20}, {"max_age": "1s"}], ids=lambda b: next(iter(b)))
-def test_workers_serve_no_longer_than_they_may(ferryd, db, spool, steady_load, bound):
-    """There is a next task for each worker all the time."""
+def test_workers_retire_at_max_tasks_and_max_age(ferryd, db, spool, steady_load, bound):
+    """Workers retire although the next task always waits for them."""
     daemon = ferryd({"spool": spool.store()}, workers=2, worker=bound)
     steady_load()
     daemon.wait_log("retired", 15, count=4)
-    assert queued(db) > 0, "the load was over before"
+    assert queued(db) > 0, "all tasks ended too early"
     if "max_tasks" in bound:
         done = db.one("SELECT count(*) FROM ferry.task WHERE state = 'done'")
         assert done <= 20 * (len(daemon.log("retired")) + 2 + 2)
 
 
-def test_look_for_abandoned_uploads_comes_to_its_turn(ferryd, db, spool, steady_load):
+def test_abandoned_uploads_are_looked_for_under_load(ferryd, db, spool, steady_load):
     daemon = ferryd({"spool": spool.store()}, workers=1, reap_interval="1s")
     steady_load()
     wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state = 'done'") > 500, 20, "tasks to end")
-    db.sql("INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size) "
-           "VALUES (1000000, 'left', 'elsewhere://bucket/key', 1, 1, '', 5242880)")
+    db.sql("INSERT INTO ferry.upload (task, upload_id, destination, claim, source_size, source_etag, part_size, first_claim) "
+           "VALUES (1000000, 'left', 'elsewhere://bucket/key', 1, 1, '', 5242880, 1)")
     daemon.wait_log("could not be aborted: there is no store", 10)
-    assert queued(db) > 0, "the load was over before"
+    assert queued(db) > 0, "all tasks ended too early"

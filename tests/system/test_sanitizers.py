@@ -1,12 +1,13 @@
-"""The programs built with address and undefined-behaviour sanitizers, through a day of work in half a minute: what they report fails the
-test (conftest.check_log looks for it in the log, which is their stderr), as does an exit code."""
+"""A day of work in half a minute for programs built with the address and undefined-behaviour sanitizers.  A report fails the test
+(conftest.check_log finds it in the log, which is the programs' stderr), and so does an exit code."""
 
 import os
 import signal
 
 import pytest
 
-from rig import MIB, wait_until
+from exporter import Exporter
+from rig import MIB, free_port, wait_until
 from stores import BUCKET
 
 SANITIZED = os.environ.get("FERRY_SAN_BUILD")
@@ -37,3 +38,34 @@ def test_a_day_of_work_under_sanitizers(ferryd, db, cos, spool, origin):
     daemon.worker_of(again)
     assert daemon.stop() == 0
     assert db.state(again) == "queued"
+
+
+@pytest.mark.skipif(not SANITIZED, reason="FERRY_SAN_BUILD names no build with sanitizers; make check does")
+def test_the_exporter_under_sanitizers(ferryd, db, cos, spool):
+    """Every document, of a ferryd that works, whose worker dies, whose database goes and comes; nonsense in requests."""
+    daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=2, program=f"{os.path.abspath(SANITIZED)}/ferryd",
+                    worker={"memory": "900M"}, metrics={"listen": f"127.0.0.1:{free_port()}"})
+    exporter = Exporter(daemon)
+    wait_until(lambda: exporter.status("/healthz")[0] == 200, 20, "the exporter")
+    pid = exporter.pid()
+    cos.rate(8 * MIB)
+    task = db.put(spool.put("big", 40 * MIB), f"cos://{BUCKET}/big")
+    small = [db.put(spool.put(f"small-{i}", 1000), f"cos://{BUCKET}/small-{i}", queue="default") for i in range(30)]
+    os.kill(daemon.worker_of(task), signal.SIGKILL)
+    paths = ("/", "/metrics", "/readyz", "/page/node", "/page/fleet", "/page/tasks", f"/page/task?id={task}")
+
+    def all_answer():
+        return all(exporter.status(path)[0] == 200 for path in paths) and exporter.status(f"/page/task?id={task}")[1].find('"uploads"') > 0
+    wait_until(all_answer, 30, "all documents")
+    for version in (0, 1, -1, 1 << 62):
+        assert exporter.status(f"/page/tasks?since={version}")[0] == exporter.status(f"/page/node?since={version}")[0] == 200
+    for number in range(20):
+        assert exporter.status(f"/page/task?id={number * 7 - 50}")[0] in (200, 503)
+    for path in ("/page/task", "/page/task?id=x", "/page/task?id=99999999999999999999", "/page/node?since=%00%ff", "/page/" + "x" * 5000):
+        assert exporter.status(path)[0] in (200, 404, 414, 503), path
+    db.sql("DELETE FROM ferry.task WHERE id = %s", (small[0],))
+    db.pg.restart("immediate")
+    wait_until(lambda: all_answer() and '"up":true' in exporter.status("/page/fleet")[1], 40, "all documents again")
+    cos.rate(0)
+    db.done(task, *small[1:], timeout=90)
+    assert exporter.pid() == pid, "it ended meanwhile"

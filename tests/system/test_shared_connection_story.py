@@ -1,4 +1,4 @@
-"""The shared connection story: no process shares a database connection with another, so no death breaks anybody else's work."""
+"""No two processes share a database connection, so the death of one breaks no other's work."""
 
 import os
 import re
@@ -20,13 +20,19 @@ def test_no_worker_holds_a_socket_of_the_master_or_of_a_sibling(ferryd, db, cos,
             assert pid == other or not inodes & theirs, f"{title(pid)} shares a socket with {title(other)}"
 
 
-def test_one_backend_a_process_with_a_telling_name(ferryd, db, cos):
-    daemon = ferryd({"cos": cos.store()}, workers=4)
+def test_each_process_has_one_backend_that_names_it(ferryd, db, cos, spool):
+    daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=4, database_idle="1h")
+    cos.rate(4 * MIB)
+    source = spool.put("object", 12 * MIB)
+    tasks = [db.put(source, f"cos://{BUCKET}/{n}") for n in range(4)]
+    wait_until(lambda: len(db.sessions()) == 5, 20, "each worker to need its connection")
     names = sorted(s["application_name"] for s in db.sessions())
     assert len(names) == 5, names
     assert [n for n in names if re.fullmatch(r"ferry-worker [1-4]", n)] == [f"ferry-worker {n}" for n in range(1, 5)]
     assert any(n.startswith("ferryd") for n in names), names
     assert {s["usename"] for s in db.sessions()} == {"ferry_test_daemon"}
+    cos.rate(0)
+    db.done(*tasks)
     assert daemon.alive()
 
 
@@ -42,7 +48,7 @@ def slot_with_task(daemon, slot):
 
 
 @pytest.mark.limit(240)
-def test_50_kills_under_load_lose_nothing_and_do_nothing_twice(ferryd, db, cos, spool):
+def test_50_kills_under_load_lose_no_task_and_repeat_none(ferryd, db, cos, spool):
     size, tasks = 20 * MIB, []
     cos.rate(30 * MIB)
     source = spool.put("object", size)
@@ -63,21 +69,23 @@ def test_50_kills_under_load_lose_nothing_and_do_nothing_twice(ferryd, db, cos, 
     cos.rate(0)
     rows = db.done(*tasks, timeout=120)
     assert master_session(db) == backend
-    assert {(r["attempt"], r["ooms"]) for r in rows} == {(0, 0)}, "a transfer failed that nobody killed"
-    deaths = daemon.log(r"worker \d \(pid \d+\) killed: signal 9 \(Killed\)")
+    assert {(r["attempt"], r["ooms"]) for r in rows} == {(0, 0)}, "a transfer failed whose worker was not killed"
+    deaths = daemon.log(r"worker \d \(pid \d+\) killed by SIGKILL, by someone outside")
     assert len(deaths) == 50
     with_task = [line for line in deaths if re.search(r"task \d+ spool://object at .* task requeued, (?:resumes at part \d+|starts over), crash",
                                                                line)]
-    assert sum(r["crashes"] for r in rows) == len(with_task) > 40
+    assert len(with_task) > 40
+    assert sum(r["crashes"] for r in rows) == len([line for line in with_task if "crash not counted" not in line])
     crc = spool.crc64("object", size)
     stored = cos.objects()
     assert len(stored) == len(tasks)
     assert {(int(o["crc64"]), o["puts"]) for o in stored.values()} == {(crc, 1)}
-    assert cos.uploads() == []
+    # a worker that was killed while it began an upload has left one whose id only the reaper can find
+    wait_until(lambda: cos.uploads() == [], 130, "the uploads without a known id to be aborted")
 
 
-def test_task_whose_workers_always_die_fails_at_the_limit_and_harms_nobody(ferryd, db, cos, spool):
-    cos.rate(5 * MIB)
+def test_task_whose_workers_always_die_fails_at_max_crashes(ferryd, db, cos, spool):
+    cos.rate(MIB)  # no part is finished before the worker dies
     daemon = ferryd({"cos": cos.store(), "spool": spool.store()}, workers=2, max_crashes=3)
     task = db.put(spool.put("object", 60 * MIB), f"cos://{BUCKET}/object")
     other = db.put(spool.put("other", 12 * MIB), f"cos://{BUCKET}/other")
@@ -86,8 +94,8 @@ def test_task_whose_workers_always_die_fails_at_the_limit_and_harms_nobody(ferry
         wait_until(lambda: db.task(task)["crashes"] == n + 1, 5, "the death to be settled")
     row = db.wait(task)
     assert (row["state"], row["error_class"], row["crashes"], row["attempt"]) == ("failed", "crash", 3, 0)
-    assert "signal 9" in row["error"]
+    assert "killed by SIGKILL" in row["error"]
     cos.rate(0)
     assert db.done(other)["crashes"] == 0
-    assert len(daemon.log(rf"killed: signal 9 \(Killed\), task {task} ")) == 3
-    wait_until(lambda: cos.uploads() == [], 15, "the upload of the failed task to be aborted")
+    assert len(daemon.log(rf"killed by SIGKILL, by someone outside; nothing says that memory was short, task {task} ")) == 3
+    wait_until(lambda: cos.uploads() == [], 15, "the failed task's upload to be aborted")

@@ -1,4 +1,4 @@
-"""How many parts are in flight when nobody says how many: more over a long way, fewer when a store says "slow down"."""
+"""streams = "auto": more parts are in flight to a distant store, fewer to a store that says "slow down"."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ AUTO = {"streams": "auto", "part_size": "5M"}
 
 
 class Far:
-    """A source and a destination that are far away: each answer takes a while, each connection is held to its window."""
+    """A distant source and destination: each answer comes late, and each connection has a limited rate."""
 
     def __init__(self, *options):
         self.port = free_port()
@@ -52,7 +52,7 @@ def far():
 
 
 def carry(daemon, db, size, name):
-    """One object; (seconds, parts that were in flight at most)."""
+    """Carries an object; returns (seconds, the most parts in flight)."""
     began = time.monotonic()
     task = db.put(f"here://bench/size-{size}", f"there://{BUCKET}/{name}")
     row = db.done(task, timeout=60)
@@ -62,7 +62,7 @@ def carry(daemon, db, size, name):
     return seconds, int(re.search(r" streams=(\d+)", line.group()).group(1))
 
 
-def test_a_long_way_gets_more_streams(ferryd, db, far):
+def test_a_distant_store_gets_more_streams(ferryd, db, far):
     server = far()
     fixed = ferryd(server.stores(), workers=1, worker={"streams": 4, "part_size": "5M"})
     four, used = carry(fixed, db, 120 * MIB, "four")
@@ -71,10 +71,11 @@ def test_a_long_way_gets_more_streams(ferryd, db, far):
     daemon = ferryd(server.stores(), workers=1, worker=AUTO)
     auto, used = carry(daemon, db, 120 * MIB, "auto")
     assert used > 4 and auto < 0.67 * four, f"{used} streams took {auto:.1f} s, 4 took {four:.1f} s"
-    assert server.stats()["puts_most"] == used
+    # a part is in flight before its PUT has reached the store
+    assert 4 < server.stats()["puts_most"] <= used
 
 
-def test_the_memory_cap_bounds_them(ferryd, db, far):
+def test_the_memory_cap_bounds_the_streams(ferryd, db, far):
     server = far()
     daemon = ferryd(server.stores(), workers=1, worker={**AUTO, "memory": "19M"})
     _, used = carry(daemon, db, 40 * MIB, "capped")
@@ -86,8 +87,8 @@ def test_a_store_that_says_slow_down_gets_fewer(ferryd, db, far):
     daemon = ferryd(server.stores(), workers=1, worker=AUTO)
     carry(daemon, db, 80 * MIB, "first")
     first = server.stats()["puts_refused"]
-    assert first > 0, "it was never asked for too much: the test shows nothing"
+    assert first > 0, "the store refused no part, so the test shows nothing"
     _, used = carry(daemon, db, 80 * MIB, "second")
     refused = server.stats()["puts_refused"] - first
-    assert refused <= 2 and 3 <= used <= 4, f"{refused} more were refused, {used} in flight"
-    assert db.one("SELECT max(attempt) FROM ferry.task") == 0, "a part that is told to slow down costs no attempt"
+    assert refused <= 2 and 3 <= used <= 4, f"{refused} more parts were refused, {used} were in flight"
+    assert db.one("SELECT max(attempt) FROM ferry.task") == 0, "a refused part cost an attempt"

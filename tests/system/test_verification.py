@@ -1,4 +1,4 @@
-"""One bit changed on the way: found before the task is done, wherever a checksum can find it."""
+"""A bit that changes on the way is found before the task is done, wherever a checksum can find it."""
 
 import os
 
@@ -19,7 +19,7 @@ def trip():
 
 @pytest.fixture
 def lines(trip, ferryd, db, ceph, cos, tmp_base):
-    """A ferryd whose every connection to a store leads through a wire that can change a bit."""
+    """A ferryd whose connections to the stores all pass wires that can change a bit."""
     wires = {(side, kind): HttpWire(trip, side, {"ceph": ceph, "cos": cos}[kind].port)
              for side in ("source", "dest") for kind in ("ceph", "cos")}
     root = f"{tmp_base}/out"
@@ -40,7 +40,7 @@ def lines(trip, ferryd, db, ceph, cos, tmp_base):
 
 @pytest.fixture
 def source(lines, db, ceph, cos):
-    """The same object in both stores: (kind, size) -> URI."""
+    """source(kind, size) returns the URI of the object, which is in both stores."""
     for size in (BIG, SMALL):
         ceph.put(ceph.SOURCE, f"v{size}", content_bytes("v", size))
         db.done(db.put(f"from-ceph://{ceph.SOURCE}/v{size}", f"cos://{BUCKET}/v{size}"))
@@ -52,7 +52,7 @@ def destination(kind, ceph):
 
 
 def arrived(kind, ceph, cos, root):
-    """CRC64 of what is there, or None."""
+    """Returns the CRC64 of the object at the destination, or None."""
     if kind == "cos":
         found = cos.object("copy")
         return found and int(found["crc64"])
@@ -77,7 +77,7 @@ SEGMENTS = [("cos", "ceph", "source GET"), ("cos", "cos", "source GET"), ("cos",
 
 @pytest.mark.parametrize("size", [BIG, SMALL])
 @pytest.mark.parametrize("origin,kind,where", SEGMENTS)
-def test_a_bit_that_changes_once(trip, source, db, ceph, cos, lines, origin, kind, where, size):
+def test_a_bit_that_changes_once_is_found_and_carried_again(trip, source, db, ceph, cos, lines, origin, kind, where, size):
     trip.flip = (where, 1)
     row = db.done(db.put(source(origin, size), destination(kind, ceph)))
     assert len(trip.fired) == 1
@@ -87,7 +87,7 @@ def test_a_bit_that_changes_once(trip, source, db, ceph, cos, lines, origin, kin
 
 @pytest.mark.parametrize("size", [BIG, SMALL])
 @pytest.mark.parametrize("origin,kind,where", SEGMENTS)
-def test_a_line_that_changes_every_body(trip, source, db, ceph, cos, lines, origin, kind, where, size):
+def test_a_line_that_changes_every_body_fails_the_task(trip, source, db, ceph, cos, lines, origin, kind, where, size):
     uri = source(origin, size)
     trip.flip = (where, -1)
     row = db.wait(db.put(uri, destination(kind, ceph), max_attempts=2))
@@ -99,7 +99,7 @@ def test_a_line_that_changes_every_body(trip, source, db, ceph, cos, lines, orig
     assert ceph.uploads(ceph.TARGET) == [] and cos.uploads() == []
 
 
-def test_expect_crc64_finds_what_an_s3_source_has_no_checksum_for(trip, source, db, ceph, cos):
+def test_expect_crc64_finds_a_changed_bit_of_an_s3_source(trip, source, db, ceph, cos):
     uri = source("ceph", BIG)
     trip.flip = ("source GET", -1)
     row = db.wait(db.put(uri, destination("cos", ceph), expect_crc64=crc64_content("v", BIG), max_attempts=2))

@@ -1,6 +1,6 @@
 """
-Wires that can be cut: proxies between the daemon and its stores and database which know every request and every statement that
-passes, and stop the world before, within or after one of them.
+Wires that can be cut: proxies between the daemon and its stores and database.  They recognise every request and every statement that
+passes, and can act and cut the connection before, within or after one of them.
 """
 
 import collections
@@ -17,8 +17,8 @@ PIECE = 1 << 16
 
 class Tripwire:
     """
-    What passes is a point: (name, phase).  Names carry how often they have come ("dest HEAD#2").  arm() says at which point
-    what is to happen, once: action() is called, and then the connection is cut.
+    Every request and statement passes points: (name, phase).  A name ends with how often it has come ("dest HEAD#2").  arm() chooses
+    a point: when it is passed, action() is called once, and then the connection is cut.
     """
 
     def __init__(self):
@@ -37,7 +37,7 @@ class Tripwire:
             self.armed.append((point, action))
 
     def flipped(self, name, data):
-        """data with one bit of it changed, where flip = (beginning of the name, how often) says so."""
+        """Returns data, with one bit changed if flip = (beginning of the name, how often) says so."""
         with self.lock:
             if not self.flip or not name.startswith(self.flip[0]) or self.flip[1] == 0:
                 return data
@@ -52,7 +52,7 @@ class Tripwire:
             return f"{name}#{self.counts[name]}"
 
     def passes(self, name, phase):
-        """False: nothing more is to pass."""
+        """Notes the point.  Returns False if the connection must be cut here."""
         with self.lock:
             self.points.append((name, phase))
             if not self.armed or self.armed[0][0] != (name, phase):
@@ -64,14 +64,14 @@ class Tripwire:
 
 
 class Cut(Exception):
-    """The connection has ended, or was cut."""
+    """The connection has ended or was cut."""
 
 
 class Wire:
-    """A port that leads to another; a thread for each connection."""
+    """A port that leads to another port, with a thread for each connection."""
 
     def __init__(self, trip, address, buffer=None):
-        """buffer: bytes that the kernel is to take in of what nobody has read."""
+        """buffer: how many unread bytes the kernel may hold."""
         self.trip, self.address = trip, address
         self.live, self.down_until = set(), 0
         self.listener = socket.socket()
@@ -105,7 +105,7 @@ class Wire:
                     end.shutdown(socket.SHUT_RDWR)
 
     def down(self, seconds):
-        """All connections end, and new ones do at once."""
+        """Ends all connections, and from now on each new one at once."""
         self.down_until = time.monotonic() + seconds
         for end in list(self.live):
             with contextlib.suppress(OSError):
@@ -120,7 +120,7 @@ class Wire:
 
 
 class NarrowWire(Wire):
-    """Takes rate bytes a second and has next to nothing in store, as a slow line has; answers come back at once."""
+    """Takes rate bytes a second and buffers next to nothing, like a slow line; answers come back at once."""
 
     def __init__(self, port, rate):
         self.rate = rate
@@ -142,8 +142,25 @@ class NarrowWire(Wire):
             client.shutdown(socket.SHUT_RDWR)
 
 
+class RenamingWire(Wire):
+    """A proxy that sends each request on with another Host, on a connection of its own."""
+
+    def __init__(self, port, host):
+        self.host = host
+        super().__init__(None, ("127.0.0.1", port))
+
+    def carry(self, client, server):
+        threading.Thread(target=NarrowWire._back, args=(server, client), daemon=True).start()
+        stream = Stream(client)
+        while True:
+            head = stream.until(b"\r\n\r\n")
+            server.sendall(re.sub(rb"\r\nHost: [^\r]*", b"\r\nHost: " + self.host.encode(), head))
+            length = re.search(rb"\r\nContent-Length: (\d+)", head)
+            server.sendall(stream.exactly(int(length.group(1)) if length else 0))
+
+
 class Stream:
-    """Reads from a socket what the protocol needs."""
+    """Reads from a socket in the pieces that a protocol needs."""
 
     def __init__(self, sock):
         self.sock, self.held = sock, b""
@@ -199,7 +216,7 @@ class HttpWire(Wire):
         return text, first, headers
 
     def body(self, stream, out, length, name, count=None):
-        """Passes length bytes on; a large body has a middle."""
+        """Passes length bytes on; a large body also passes the phase "middle"."""
         sent, middle = 0, length > PIECE
         while sent < length:
             data = stream.some(min(PIECE, length - sent))
@@ -214,7 +231,7 @@ class HttpWire(Wire):
 
     @staticmethod
     def chunked(stream):
-        """The whole of it, as it came."""
+        """Returns a chunked body with its framing, unchanged."""
         text = b""
         while True:
             line = stream.until(b"\r\n")
@@ -236,7 +253,7 @@ class HttpWire(Wire):
             document = self.chunked(upstream) if "chunked" in headers.get("transfer-encoding", "") else upstream.exactly(length)
         if (op == "PUT" and status == 200) or (op == "Complete" and b"CompleteMultipartUploadResult" in document):
             with self.trip.lock:
-                # a gateway may say again of the same upload that it is complete
+                # a gateway may report the completion of one upload more than once
                 self.trip.created[self.side].add(target if op == "Complete" else name)
         self.check(name, "handled")
         client.sendall(text + document)
@@ -260,7 +277,7 @@ class HttpWire(Wire):
 
 
 class PostgresWire(Wire):
-    """Protocol 3.0: prepared statements by name, as they are executed and as their answers come back."""
+    """PostgreSQL's protocol 3.0: a point is the execution of a prepared statement, or its answer."""
 
     QUIET = re.compile(r"renew|schema_version|rescue|lost|reconcile|listen|walk|limits|next")
 
@@ -289,14 +306,14 @@ class PostgresWire(Wire):
             if kind == b"B":
                 statement = body.split(b"\0")[1].decode()
                 name = None
-                if worker or not self.QUIET.search(statement):
+                if (worker or not self.QUIET.search(statement)) and statement != "session":
                     name = self.trip.name(f"{side} {statement}")
                     self.check(name, "before")
                 waiting.append(name)
             server.sendall(kind + struct.pack("!I", length) + body)
 
     def _back(self, stream, client, waiting):
-        """An execution ends with CommandComplete, or with an error."""
+        """Passes answers back; an execution ends with CommandComplete or with an error."""
         try:
             while True:
                 kind = stream.exactly(1)

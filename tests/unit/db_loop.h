@@ -1,7 +1,6 @@
 /*
- * What the tests of the database handle share: an owner's loop around one handle that writes down
- * what happens, and a connection of its own to a real PostgreSQL that belongs to the test alone
- * (FERRY_TEST_DATABASE, a superuser's conninfo).
+ * The tests of the database handle share an owner's loop, which writes down all calls of one
+ * handle. The PostgreSQL of FERRY_TEST_DATABASE, a superuser's conninfo, belongs to the test alone.
  */
 #ifndef TESTS_UNIT_DB_LOOP_H
 #define TESTS_UNIT_DB_LOOP_H
@@ -10,9 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/db.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/db/db.h"
+#include "common/base/log.h"
 #include "tests/unit/tap.h"
 
 #define BLOCK_MAX 50
@@ -22,17 +21,17 @@ static int64_t blocked_max;
 static char logfile[] = "/tmp/test_db.XXXXXX";
 
 struct seen {
-	char order[4096]; /* what happened, one word each */
+	char order[4096]; /* one word for each call, in order */
 	int ups, downs, notes;
 	struct db *db;
 	const struct db_stmt *at_up;
 	enum db_mode at_up_mode;
 };
 
-static const struct db_stmt stmt_echo = {"echo", "SELECT $1::text", 1};
+static const struct db_stmt stmt_echo = { "echo", "SELECT $1::text", 1 };
 
-/* Time not spent running nor waiting for a processor: what a call that waits for something else
- * costs. */
+/* A clock that stands still while this thread runs or waits for a processor.  It shows calls that
+ * wait for something else. */
 static int64_t
 blocked_ms(void)
 {
@@ -47,8 +46,8 @@ blocked_ms(void)
 	return clock_ms() - (int64_t)((run + wait) / 1000000);
 }
 
-static int told;	 /* how often this test was called back */
-static bool said_wrong; /* db_run() said otherwise */
+static int told; /* callbacks so far */
+static bool said_wrong; /* db_run() returned the wrong value once */
 
 static void __attribute__((unused)) note(struct seen *seen, const char *word)
 {
@@ -100,17 +99,19 @@ static void __attribute__((unused)) on_notify(void *arg, const char *channel, co
 
 static struct db *__attribute__((unused)) open_handle(struct seen *seen, const char *info)
 {
-	struct db_events events = {.up = on_up, .down = on_down, .notify = on_notify, .arg = seen};
+	struct db_events events = {
+		.up = on_up, .down = on_down, .notify = on_notify, .arg = seen
+	};
 
 	memset(seen, 0, sizeof(*seen));
 	seen->db = db_new(info, "ferry-test", &events);
 	return seen->db;
 }
 
-/* One turn of an owner's loop, at most so long. */
+/* One turn of an owner's loop, of at most so many milliseconds. */
 static void __attribute__((unused)) turn(struct db *db, int ms)
 {
-	struct pollfd p = {.fd = db_fd(db), .events = db_poll_events(db)};
+	struct pollfd p = { .fd = db_fd(db), .events = db_poll_events(db) };
 	int until = clock_until(db_deadline(db));
 	int64_t before;
 	int told_before = told;
@@ -122,8 +123,8 @@ static void __attribute__((unused)) turn(struct db *db, int ms)
 		blocked_max = blocked_ms() - before;
 }
 
-/* Runs until nothing is pending and the connection is up, at most so long.  Returns whether it came
- * to that. */
+/* Runs until nothing is pending and the connection is up, at most so many milliseconds.  Returns
+ * whether that was reached. */
 static bool __attribute__((unused)) settle(struct db *db, int ms)
 {
 	int64_t end = clock_ms() + ms;
@@ -147,8 +148,7 @@ static void __attribute__((unused)) ignore_notice(void *arg, const char *message
 	(void)arg, (void)message;
 }
 
-/* A connection of the test's own, for what the handle must not know.  Returns the first value as a
- * number, or -1. */
+/* Runs a statement on a connection of its own.  Returns the first value as a number, or -1. */
 static int __attribute__((unused)) sql(const char *text)
 {
 	PGconn *conn = NULL;
@@ -188,12 +188,12 @@ static int __attribute__((unused)) log_count(const char *words)
 static void __attribute__((unused))
 submit(struct seen *seen, const struct db_stmt *stmt, const char *param, enum db_mode mode)
 {
-	const char *params[1] = {param};
+	const char *params[1] = { param };
 
 	db_submit(seen->db, stmt, params, mode, answered, seen);
 }
 
-/* Returns false if there is no database to test with; the plan has been printed then. */
+/* Returns false, after a plan, if there is no database to test with. */
 static bool
 begin(void)
 {
@@ -215,7 +215,7 @@ end(void)
 {
 	ok(blocked_max <= BLOCK_MAX, "db_run() never waited longer than %d ms (%d)", BLOCK_MAX,
 	    (int)blocked_max);
-	ok(told > 0 && !said_wrong, "db_run() returned whether it had called back");
+	ok(told > 0 && !said_wrong, "db_run() always returned whether it had called back");
 	unlink(logfile);
 	return done_testing();
 }

@@ -1,5 +1,5 @@
 /*
- * Stores, and requests looked at as a server would look at them.  Shared by the tests of store*.c.
+ * Stores, and a server's view of requests.  Shared by the tests of worker/store.
  */
 #ifndef TESTS_UNIT_STORE_FIXTURE_H
 #define TESTS_UNIT_STORE_FIXTURE_H
@@ -9,26 +9,41 @@
 #include <string.h>
 
 #include "tests/unit/tap.h"
-#include "worker/sign.h"
-#include "worker/store.h"
+#include "worker/sign/sign.h"
+#include "worker/store/request.h"
+#include "worker/store/store.h"
 
 #define NOW 1700000000
 
-static const struct config_store ceph = { .name = "ceph", .kind = STORE_S3, .endpoint = "http://rgw.internal:7480",
-	.region = "default", .access_key = "AKIAIOSFODNN7EXAMPLE", .secret_key = "wJalrXUtnFEMI" };
-static const struct config_store aws = { .name = "aws", .kind = STORE_S3, .addressing = ADDRESSING_VIRTUAL,
-	.endpoint = "https://s3.eu-central-1.amazonaws.com", .region = "eu-central-1",
-	.access_key = "AKIAIOSFODNN7EXAMPLE", .secret_key = "wJalrXUtnFEMI", .session_token = "tok/en+=" };
-static const struct config_store cos_store = { .name = "cos", .kind = STORE_COS,
-	.endpoint = "https://cos.ap-guangzhou.myqcloud.com", .region = "ap-guangzhou", .access_key = "AKIDQjz3",
-	.secret_key = "BQYIM75p8x", .session_token = "tok/en+=" };
-static const struct config_store open_store = { .name = "open", .kind = STORE_S3,
-	.endpoint = "https://Open.Example:443" };
+static const struct config_store ceph = { .name = "ceph",
+	.kind = STORE_S3,
+	.endpoint = "http://rgw.internal:7480",
+	.region = "default",
+	.access_key = "AKIAIOSFODNN7EXAMPLE",
+	.secret_key = "wJalrXUtnFEMI" };
+static const struct config_store aws = { .name = "aws",
+	.kind = STORE_S3,
+	.addressing = ADDRESSING_VIRTUAL,
+	.endpoint = "https://s3.eu-central-1.amazonaws.com",
+	.region = "eu-central-1",
+	.access_key = "AKIAIOSFODNN7EXAMPLE",
+	.secret_key = "wJalrXUtnFEMI",
+	.session_token = "tok/en+=" };
+static const struct config_store cos_store = { .name = "cos",
+	.kind = STORE_COS,
+	.endpoint = "https://cos.ap-guangzhou.myqcloud.com",
+	.region = "ap-guangzhou",
+	.access_key = "AKIDQjz3",
+	.secret_key = "BQYIM75p8x",
+	.session_token = "tok/en+=" };
+static const struct config_store open_store = {
+	.name = "open", .kind = STORE_S3, .endpoint = "https://Open.Example:443"
+};
 static const struct config_store http = { .name = "https", .kind = STORE_HTTP };
 
 static char why[256];
 
-/* The value of a header of the list: "(none)" if it is not there, "(suppressed)" as "Name:". */
+/* The value of a header in the list; "(none)"; or "(suppressed)" for "Name:". */
 static inline const char *
 header(const struct store_request *req, const char *name)
 {
@@ -60,14 +75,15 @@ url_part(const char *url, CURLUPart part, unsigned flags)
 	return s;
 }
 
-/* What libcurl sends as Host: the port only where it is not the scheme's. */
+/* The Host header of libcurl: with the port if it is not the scheme's own. */
 static inline void
 host_of(const char *url, char *out, size_t size)
 {
 	char *host = url_part(url, CURLUPART_HOST, 0);
 	char *port = url_part(url, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT);
 
-	snprintf(out, size, "%s%s%s", host != NULL ? host : "?", port != NULL ? ":" : "", port != NULL ? port : "");
+	snprintf(out, size, "%s%s%s", host != NULL ? host : "?", port != NULL ? ":" : "",
+	    port != NULL ? port : "");
 	curl_free(host);
 	curl_free(port);
 }
@@ -114,13 +130,14 @@ take_headers(struct sign_request *req, const struct store_request *sent, const c
 			free(name);
 			continue;
 		}
-		req->headers[req->nheaders++] = (struct sign_pair){ name, empty ? "" : h->data + len + 2 };
+		req->headers[req->nheaders++] =
+		    (struct sign_pair){ name, empty ? "" : h->data + len + 2 };
 	}
 }
 
 /*
- * Signs again what arrives: host, path and query of the URL, and those headers of the list that the signature names.  Only if
- * what was signed is what is sent does the same Authorization come out.
+ * Signs the request again as it arrives: host, path and query of the URL, and the headers that the
+ * signature names.  Returns true if the result is the request's Authorization.
  */
 static inline bool
 verifies(const struct config_store *store, const struct store_request *sent)
@@ -130,7 +147,8 @@ verifies(const struct config_store *store, const struct store_request *sent)
 	const char *mark = store->kind == STORE_COS ? "q-header-list=" : "SignedHeaders=";
 	const char *names = strstr(had, mark);
 	char host[512], out[SIGN_AUTHORIZATION_MAX], list[SIGN_AUTHORIZATION_MAX];
-	char *path = url_part(sent->url, CURLUPART_PATH, 0), *query = url_part(sent->url, CURLUPART_QUERY, 0);
+	char *path = url_part(sent->url, CURLUPART_PATH, 0),
+	     *query = url_part(sent->url, CURLUPART_QUERY, 0);
 	struct sign_request req = { .method = sent->method };
 	bool same;
 
@@ -143,8 +161,10 @@ verifies(const struct config_store *store, const struct store_request *sent)
 	take_query(&req, query);
 	take_headers(&req, sent, list);
 	req.headers[req.nheaders++] = (struct sign_pair){ strdup("host"), host };
-	same = store->kind == STORE_COS ? sign_cos(&req, &key, NOW - 60, NOW + 900, out, sizeof(out)) == 0 :
-					  sign_v4(&req, &key, NOW, out, sizeof(out)) == 0;
+	same = store->kind == STORE_COS
+		   ? sign_cos(&req, &key, &(struct sign_period){ NOW - 60, NOW + 900 }, out,
+			 sizeof(out)) == 0
+		   : sign_v4(&req, &key, NOW, out, sizeof(out)) == 0;
 	same = same && strcmp(out, had) == 0;
 	if (!same)
 		printf("# sent   %s\n# should %s\n", had, out);

@@ -1,11 +1,11 @@
 /*
- * The framed body: as it is documented, whatever the pieces in which it is asked for, and as long as was said.
+ * The framed body: as documented, of the announced length, whatever the sizes of the pieces are.
  */
 #include <stdlib.h>
 
 #include "tests/unit/tap.h"
-#include "worker/aws_chunked.h"
-#include "worker/crc32c.h"
+#include "worker/store/chunked.h"
+#include "worker/base/crc32c.h"
 
 #define CHUNK (8 << 20)
 
@@ -39,7 +39,7 @@ body_of(size_t size, size_t max, size_t *len)
 	return out;
 }
 
-/* Takes it apart as a server does.  Returns the bytes of data, or -1 if anything is not as it must be. */
+/* Takes the body apart as a server does.  Returns the bytes of data, or -1 for an error. */
 static int64_t
 decoded(const char *body, size_t len, int *chunks)
 {
@@ -55,7 +55,8 @@ decoded(const char *body, size_t len, int *chunks)
 		p = after + 2;
 		if (n == 0)
 			break;
-		if ((size_t)(end - p) < n + 2 || memcmp(p, data + total, n) != 0 || memcmp(p + n, "\r\n", 2) != 0)
+		if ((size_t)(end - p) < n + 2 || memcmp(p, data + total, n) != 0 ||
+		    memcmp(p + n, "\r\n", 2) != 0)
 			return -1;
 		p += n + 2;
 		total += n;
@@ -63,7 +64,9 @@ decoded(const char *body, size_t len, int *chunks)
 	}
 	crc32c_format(crc32c_update(0, data, total), text);
 	snprintf(trailer, sizeof(trailer), "x-amz-checksum-crc32c:%s\r\n\r\n", text);
-	return (size_t)(end - p) == strlen(trailer) && memcmp(p, trailer, strlen(trailer)) == 0 ? (int64_t)total : -1;
+	return (size_t)(end - p) == strlen(trailer) && memcmp(p, trailer, strlen(trailer)) == 0
+		   ? (int64_t)total
+		   : -1;
 }
 
 static void
@@ -79,25 +82,29 @@ test_small(void)
 	ok(len == strlen(want) && memcmp(body, want, len) == 0, "nine bytes in their frame");
 	free(body);
 	body = body_of(0, 1 << 20, &len);
-	ok(len == strlen(empty) && memcmp(body, empty, len) == 0, "no bytes are the last chunk alone");
+	ok(len == strlen(empty) && memcmp(body, empty, len) == 0,
+	    "an empty body is the last chunk alone");
 	free(body);
 }
 
 static void
 test_sizes(void)
 {
-	static const size_t sizes[] = { 0, 1, 15, 16, 4096, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 100 };
+	static const size_t sizes[] = { 0, 1, 15, 16, 4096, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK,
+		2 * CHUNK + 100 };
 	static const size_t pieces[] = { 7, 65536, 1 << 20 };
 	size_t len;
 	int chunks;
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-		for (size_t j = sizes[i] > CHUNK / 2 ? 1 : 0; j < sizeof(pieces) / sizeof(pieces[0]); j++) {
+		for (size_t j = sizes[i] > CHUNK / 2 ? 1 : 0;
+		     j < sizeof(pieces) / sizeof(pieces[0]); j++) {
 			char *body = body_of(sizes[i], pieces[j], &len);
 
-			is_int(len, aws_chunked_length((int64_t)sizes[i]), "%zu bytes by %zu: as long as said", sizes[i], pieces[j]);
+			is_int(len, aws_chunked_length((int64_t)sizes[i]),
+			    "%zu bytes by %zu: as long as said", sizes[i], pieces[j]);
 			is_int(decoded(body, len, &chunks), sizes[i], "read as a server reads it");
-			is_int(chunks, (sizes[i] + CHUNK - 1) / CHUNK, "in so many chunks");
+			is_int(chunks, (sizes[i] + CHUNK - 1) / CHUNK, "the number of chunks");
 			free(body);
 		}
 }

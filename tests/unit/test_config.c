@@ -1,7 +1,6 @@
 /*
- * Configurations: each NAME.conf beside this file has a NAME.out, which is its dump, or the one
- * line that refuses it. What depends on files and their modes is made here.  An argument names the
- * folder of those pairs.
+ * Configurations.  Each config/NAME.conf has a NAME.out: its dump, or the line that refuses it.  An
+ * argument names another folder of such pairs.  The tests of files and their modes make their own.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/config_internal.h"
+#include "common/config/private.h"
 #include "tests/unit/tap.h"
 
 #define SECRET "wJalrXUtnFEMI"
@@ -42,7 +41,7 @@ read_file(const char *path)
 	return strdup(buf);
 }
 
-/* The dump of file, or the line that refuses it; on the heap. */
+/* The dump of file, or the line that refuses it, as a heap string. */
 static char *
 load_and_dump(const char *file)
 {
@@ -80,7 +79,7 @@ check_pair(const char *name)
 		snprintf(path, sizeof(path), "%s/dump.conf", dir);
 		write_file(path, 0600, got, strlen(got));
 		again = load_and_dump(path);
-		is_str(again, got, "%s: its dump is read to the same", name);
+		is_str(again, got, "%s: reading its dump gives the same dump", name);
 		free(again);
 		unlink(path);
 	}
@@ -110,7 +109,7 @@ test_pairs(const char *folder)
 	close(here);
 }
 
-/* A configuration with one store, whose secrets are in the files given; NULL leaves one out. */
+/* A configuration with one store, whose secrets are in these files.  NULL leaves one out. */
 static struct config *
 load_store(const char *access, const char *secret, const char *token, char *why, size_t why_size)
 {
@@ -148,10 +147,10 @@ test_secret_files(void)
 	if (ok(conf != NULL, "secrets from files%s", why)) {
 		is_str(conf->stores[0].access_key, "AKID", "access key, without its CR LF");
 		is_str(conf->stores[0].secret_key, SECRET, "secret key, without its newline");
-		is_str(conf->stores[0].session_token, "token", "session token, which has none");
+		is_str(conf->stores[0].session_token, "token", "session token, without newline");
 		ok(config_find_store(conf, "s") == &conf->stores[0],
 		    "the store is found by its name");
-		ok(config_find_store(conf, "x") == NULL, "another is not");
+		ok(config_find_store(conf, "x") == NULL, "another name is not found");
 		out = open_memstream(&dump, &size);
 		config_dump(conf, out);
 		fclose(out);
@@ -159,13 +158,57 @@ test_secret_files(void)
 			strstr(dump, token) != NULL,
 		    "the dump names the files");
 		ok(strstr(dump, SECRET) == NULL && strstr(dump, "AKID") == NULL,
-		    "and not what is in them");
+		    "the dump shows no secret");
 		free(dump);
 	}
 	config_free(conf);
 	unlink(access);
 	unlink(secret);
 	unlink(token);
+}
+
+static void
+test_credentials_file(void)
+{
+	static const char good[] =
+	    "[p]\nsecret_id = AKID\nsecret_key = " SECRET "\nexpiration = 2026-11-23T22:30:05Z\n";
+	char path[64], keys[64], text[512], why[1024], *dump;
+	struct config *conf;
+
+	snprintf(path, sizeof(path), "%s/store.conf", dir);
+	snprintf(keys, sizeof(keys), "%s/keys", dir);
+	snprintf(text, sizeof(text),
+	    "database = \"dbname=ferry\"\nstore \"s\" {\nkind = \"cos\"\nendpoint = "
+	    "\"http://h\"\ncredentials_file = \"%s\"\ncredentials_profile = \"p\"\n}\n",
+	    keys);
+	write_file(path, 0600, text, strlen(text));
+	write_file(keys, 0600, good, sizeof(good) - 1);
+	conf = config_load(path, why, sizeof(why));
+	if (ok(conf != NULL, "a credentials file")) {
+		is_str(conf->stores[0].access_key, "AKID", "its access key");
+		is_str(conf->stores[0].secret_key, SECRET, "its secret key");
+		is_int(conf->stores[0].keys_expire, 1795473005, "its end");
+	}
+	config_free(conf);
+	dump = load_and_dump(path);
+	ok(strstr(dump, keys) != NULL && strstr(dump, SECRET) == NULL &&
+		strstr(dump, "AKID") == NULL,
+	    "the dump names the file and shows no key");
+	free(dump);
+	write_file(keys, 0644, good, sizeof(good) - 1);
+	ok(config_load(path, why, sizeof(why)) == NULL &&
+		strstr(why, "(mode 0644); chmod o=") != NULL,
+	    "one that others may read: %s", why);
+	write_file(keys, 0600, "[p]\nsecret_id = AKID\n\0", 22);
+	ok(config_load(path, why, sizeof(why)) == NULL && strstr(why, "holds a NUL") != NULL,
+	    "one with a NUL: %s", why);
+	write_file(keys, 0600, good, 4);
+	ok(config_load(path, why, sizeof(why)) == NULL &&
+		strstr(why, "/keys:1: the profile [p] has no access key") != NULL &&
+		strstr(why, "/store.conf:5: ") != NULL,
+	    "one cut short: %s", why);
+	unlink(keys);
+	unlink(path);
 }
 
 static void
@@ -178,14 +221,14 @@ test_bad_secret_files(void)
 		mode_t mode;
 		const char *word;
 	} cases[] = {
-	    {"readable by everybody", SECRET, 13, 0604, "(mode 0604); chmod o="},
-	    {"writable by everybody", SECRET, 13, 0602, "(mode 0602); chmod o="},
-	    {"empty", "", 0, 0600, "is empty"},
-	    {"a newline", "\n", 1, 0600, "is empty"},
-	    {"two lines", SECRET "\n" SECRET "\n", 28, 0600, "second line"},
-	    {"two newlines", SECRET "\n\n", 15, 0600, "second line"},
-	    {"a NUL", SECRET "\0x", 15, 0600, "control characters"},
-	    {"too long", text, CONFIG_SECRET_MAX, 0600, "too long"},
+		{ "readable by everybody", SECRET, 13, 0604, "(mode 0604); chmod o=" },
+		{ "writable by everybody", SECRET, 13, 0602, "(mode 0602); chmod o=" },
+		{ "empty", "", 0, 0600, "is empty" },
+		{ "a newline", "\n", 1, 0600, "is empty" },
+		{ "two lines", SECRET "\n" SECRET "\n", 28, 0600, "second line" },
+		{ "two newlines", SECRET "\n\n", 15, 0600, "second line" },
+		{ "a NUL", SECRET "\0x", 15, 0600, "control characters" },
+		{ "too long", text, CONFIG_SECRET_MAX, 0600, "too long" },
 	};
 	char path[64], why[1024];
 	struct config *conf;
@@ -225,7 +268,7 @@ test_files(void)
 
 	ok(config_load("/nonexistent/ferryd.conf", why, sizeof(why)) == NULL, "a missing file");
 	is_str(why,
-	    "/nonexistent/ferryd.conf: No such file or directory; name the configuration with -f",
+	    "/nonexistent/ferryd.conf: No such file or directory; make it, or name another with -f",
 	    "says so");
 	ok(config_load("/", why, sizeof(why)) == NULL && strstr(why, "not a regular file") != NULL,
 	    "a directory");
@@ -245,8 +288,8 @@ test_files(void)
 	unlink(path);
 }
 
-/* The example with each "#key = value" made effective; what is indented deeper or is prose stays a
- * comment. */
+/* Removes the "#" from each "#key = value" of the example.  Prose and deeper lines stay comments.
+ */
 static void
 uncomment(char *text)
 {
@@ -272,14 +315,14 @@ test_example(const char *file)
 	uncomment(text);
 	write_file(path, 0600, text, strlen(text));
 	effective = load_and_dump(path);
-	is_str(effective, dump, "the defaults that it shows in comments are the defaults");
+	is_str(effective, dump, "the example's comments show the defaults");
 	free(effective);
 	free(dump);
 	free(text);
 	unlink(path);
 }
 
-/* The manual has an item for each key that there is. */
+/* The manual has an item for each key. */
 static void
 test_manual(const char *file)
 {
@@ -302,12 +345,12 @@ test_manual(const char *file)
 	free(text);
 }
 
-/* What a bad file leaves in libConfuse's scanner must not reach the next load. */
+/* A bad file leaves a state in libConfuse's scanner, which must not reach the next load. */
 static void
 test_reload(void)
 {
-	static const char *const bad[] = {
-	    "database = \"x", "worker {", "database = ${x", "/* x", "queues = {\"a\",", "a=1"};
+	static const char *const bad[] = { "database = \"x", "worker {", "database = ${x", "/* x",
+		"queues = {\"a\",", "a=1" };
 	char path[64], good[64], why[1024], *first, *now;
 	size_t i;
 
@@ -328,17 +371,114 @@ test_reload(void)
 	unlink(good);
 }
 
+/* Whether a configuration with this value is read.  section: NULL for a global key. */
+static bool
+takes(const char *section, const char *key, const char *value)
+{
+	char path[64], text[512], why[1024];
+	bool store = section != NULL && strcmp(section, "store") == 0;
+	struct config *conf;
+
+	snprintf(path, sizeof(path), "%s/range.conf", dir);
+	snprintf(text, sizeof(text), "database = \"dbname=ferry\"\n%s%s%s = \"%s\"%s\n",
+	    store             ? "store \"s\" { kind = \"s3\" endpoint = \"http://h\" "
+	    : section != NULL ? section
+			      : "",
+	    section != NULL && !store ? " { " : "", key, value, section != NULL ? " }" : "");
+	write_file(path, 0600, text, strlen(text));
+	conf = config_load(path, why, sizeof(why));
+	config_free(conf);
+	unlink(path);
+	return conf != NULL;
+}
+
+/* What ferryd.conf(5) promises of the numbers.  A value that another key forbids is left out. */
+static void
+test_ranges(void)
+{
+	static const struct {
+		const char *section, *key, *below, *least, *most, *beyond;
+	} ranges[] = {
+		{ NULL, "workers", "0", "1", "256", "257" },
+		{ NULL, "memory_total", "71M", "72M", "1T", "1025G" },
+		{ NULL, "lease", "1999ms", "2s", "1h", "3601s" },
+		{ NULL, "grace", "-1", "0", "1h", "3601s" },
+		{ NULL, "poll", "99ms", "100ms", "1h", "3601s" },
+		{ NULL, "reap_interval", "999ms", "1s", "30d", "31d" },
+		{ NULL, "retention", "-1", "0", "3650d", "3651d" },
+		{ NULL, "transaction_warning", "999ms", "1s", "1d", "25h" },
+		{ NULL, "wait_notice", "999ms", "1s", "1d", "25h" },
+		{ NULL, "max_crashes", "0", "1", "1000", "1001" },
+		{ NULL, "max_ooms", "0", "1", "1000", "1001" },
+		{ NULL, "database_max_age", "999ms", "1s", "30d", "31d" },
+		{ NULL, "database_idle", "99ms", "100ms", "30d", "31d" },
+		{ NULL, "database_connections", "-1", "0", "256", "257" },
+		{ NULL, "retry_delay", "9ms", "10ms", "15m", "901s" },
+		{ NULL, "retry_delay_max", "999ms", "1s", "30d", "31d" },
+		{ "worker", "memory", "13M", "14M", "1T", "1025G" },
+		{ "worker", "streams", "0", "1", "22", "65" },
+		{ "worker", "part_size", "5119K", "5M", "5G", "6G" },
+		{ "worker", "max_tasks", "-1", "0", "1000000000", "1000000001" },
+		{ "worker", "max_age", "-1", "0", "365d", "366d" },
+		{ "worker", "max_size", "0", "1", "1024T", "1025T" },
+		{ "worker", "max_duration", "999ms", "1s", "365d", "366d" },
+		{ "worker", "min_rate", "0", "1", "1T", "1025G" },
+		{ "worker", "stall_timeout", "9999ms", "10s", "1h", "3601s" },
+		{ "worker", "answer_timeout", "999ms", "1s", "1d", "25h" },
+		{ "worker", "connect_timeout", "99ms", "100ms", "1m", "61s" },
+		{ "store", "parts_max", "0", "1", "10000", "10001" },
+		{ "store", "max_transfers", "-1", "0", "100000", "100001" },
+		{ "store", "rate", "-1", "0", "1T", "1025G" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+		ok(!takes(ranges[i].section, ranges[i].key, ranges[i].below) &&
+			takes(ranges[i].section, ranges[i].key, ranges[i].least),
+		    "%s is %s at least", ranges[i].key, ranges[i].least);
+		ok(takes(ranges[i].section, ranges[i].key, ranges[i].most) &&
+			!takes(ranges[i].section, ranges[i].key, ranges[i].beyond),
+		    "%s is %s at most", ranges[i].key, ranges[i].most);
+	}
+}
+
+static void
+test_budget(void)
+{
+	static struct config conf;
+
+	conf.worker.memory = 64 << 20;
+	is_int(config_workers_most(&conf), CONFIG_WORKERS_MAX,
+	    "without memory_total there is no limit");
+	conf.memory_total = 200 << 20;
+	is_int(config_workers_most(&conf), 3, "of 200 MiB, ferryd has 8 and three workers 64 each");
+	conf.memory_total = (8 + 2 * 64) << 20;
+	is_int(config_workers_most(&conf), 2, "workers that fit exactly do fit");
+	conf.memory_total--;
+	is_int(config_workers_most(&conf), 1, "one byte less, and one fewer does");
+	conf.memory_total = (int64_t)1 << 40;
+	is_int(config_workers_most(&conf), CONFIG_WORKERS_MAX, "there is a most in any case");
+	conf.worker.streams = 7;
+	is_int(config_streams_most(&conf.worker), 7, "streams that are configured are that many");
+	conf.worker.streams = 0;
+	is_int(config_streams_most(&conf.worker), 19, "else 7/8 of the cap hold them");
+	is_int(config_large_pipes(&conf.worker), WORKER_LARGE_PIPES, "with four large pipes");
+	conf.worker.memory = 14 << 20;
+	is_int(config_streams_most(&conf.worker), 1, "there is one stream at least");
+	is_int(config_large_pipes(&conf.worker), 0, "for which there is no large pipe");
+}
+
 static void
 test_memory(void)
 {
 	is_int(config_memory_needed(1), 14 << 20, "memory for one stream");
 	is_int(config_memory_needed(4), 20 << 20, "memory for four");
-	is_str(memory_backend_name(MEMORY_CGROUP1), "cgroup v1", "a backend as people read it");
+	is_str(memory_backend_name(MEMORY_CGROUP1), "cgroup v1", "the name of a backend");
 	is_str(store_kind_name(STORE_HTTP), "http", "a kind");
 	is_str(store_verify_name(VERIFY_CRC64), "crc64", "a verification");
 	is_str(store_verify_name(VERIFY_CRC32C), "crc32c", "another");
 	is_str(store_verify_name(VERIFY_NONE), "none", "the last");
-	is_str(store_kind_name((enum store_kind)99), "unknown", "a kind that there is not");
+	is_str(store_kind_name((enum store_kind)99), "unknown", "a kind that does not exist");
 }
 
 int
@@ -360,9 +500,12 @@ main(int argc, char **argv)
 	snprintf(path, sizeof(path), "%s/../../../master/ferryd.conf.5", folder);
 	test_manual(path);
 	test_secret_files();
+	test_credentials_file();
 	test_bad_secret_files();
 	test_files();
 	test_reload();
+	test_ranges();
+	test_budget();
 	test_memory();
 	snprintf(conf, sizeof(conf), "%s/store.conf", dir);
 	unlink(conf);

@@ -1,12 +1,12 @@
 /*
- * CRC32C: the published vectors (RFC 3720, appendix B.4), combination against the update and against zeros, and the form in which
- * it is sent.
+ * CRC32C: the published vectors (RFC 3720, appendix B.4), combination against the update and
+ * against zeros, and base64.
  */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "tests/unit/tap.h"
-#include "worker/crc32c.h"
+#include "worker/base/crc32c.h"
 
 static unsigned char data[64 * 1024];
 
@@ -36,10 +36,11 @@ test_vectors(void)
 	ok(crc32c_update(0, block, 32) == 0x62a8ab43, "32 ones");
 	for (int i = 0; i < 32; i++)
 		block[i] = (unsigned char)i;
-	ok(crc32c_update(0, block, 32) == 0x46dd794e, "32 that ascend");
-	ok(crc32c_update(0, "", 0) == 0, "nothing has the CRC 0");
-	ok(crc32c_update(0x1234, "", 0) == 0x1234, "nothing more changes nothing");
-	ok(crc32c_update(0, data, sizeof(data)) == crc32c_slow(data, sizeof(data)), "64 KiB as bit by bit");
+	ok(crc32c_update(0, block, 32) == 0x46dd794e, "32 ascending bytes");
+	ok(crc32c_update(0, "", 0) == 0, "no bytes have the CRC 0");
+	ok(crc32c_update(0x1234, "", 0) == 0x1234, "no further bytes change nothing");
+	ok(crc32c_update(0, data, sizeof(data)) == crc32c_slow(data, sizeof(data)),
+	    "64 KiB as bit by bit");
 }
 
 static void
@@ -49,17 +50,21 @@ test_splits(void)
 	int bad_update = 0, bad_combine = 0;
 
 	for (int i = 0; i < 200; i++) {
-		size_t at = i == 0 ? 0 : i == 1 ? sizeof(data) : (size_t)random() % (sizeof(data) + 1);
-		uint32_t a = crc32c_update(0, data, at), b = crc32c_update(0, data + at, sizeof(data) - at);
+		size_t at = i == 0   ? 0
+			    : i == 1 ? sizeof(data)
+				     : (size_t)random() % (sizeof(data) + 1);
+		uint32_t a = crc32c_update(0, data, at),
+			 b = crc32c_update(0, data + at, sizeof(data) - at);
 
 		bad_update += crc32c_update(a, data + at, sizeof(data) - at) != whole;
 		bad_combine += crc32c_combine(a, b, sizeof(data) - at) != whole;
 	}
 	is_int(bad_update, 0, "updates chain over 200 splits, empty sides included");
-	is_int(bad_combine, 0, "combination equals the update over 200 splits, empty sides included");
+	is_int(
+	    bad_combine, 0, "combination equals the update over 200 splits, empty sides included");
 }
 
-/* Made by doubling, more than any length fits 32 bits of. */
+/* A length that needs more than 32 bits, made by doubling. */
 static void
 test_long(void)
 {
@@ -69,15 +74,15 @@ test_long(void)
 	for (; len < UINT64_C(64) << 40; len *= 2)
 		doubled = crc32c_combine(doubled, doubled, len);
 	back = crc32c_combine(doubled, crc32c_update(0, data, 7), 7);
-	ok(crc32c_update(doubled, data, 7) == back, "64 TiB made by doubling go on like any CRC");
-	ok(crc32c_combine(0, doubled, len) == doubled, "nothing before them changes nothing");
+	ok(crc32c_update(doubled, data, 7) == back, "the CRC of 64 TiB continues like any other");
+	ok(crc32c_combine(0, doubled, len) == doubled, "no bytes before them change nothing");
 }
 
 static void
 test_text(void)
 {
-	static const char *const bad[] = { "", "4waSgw=", "4waSgw==-3", "4waSgw", "4waSgx==", "4wa gw==", "4waS====", "========",
-		"4waSgw=A", "4\xc3\xbcSgw==" };
+	static const char *const bad[] = { "", "4waSgw=", "4waSgw==-3", "4waSgw",
+		"4waSgx==", "4wa gw==", "4waS====", "========", "4waSgw=A", "4\xc3\xbcSgw==" };
 	char text[CRC32C_TEXT_MAX];
 	uint32_t crc = 7;
 

@@ -1,6 +1,5 @@
 /*
- * The log, written to real files: form of a line, what a key cannot do to it, and what happens when
- * the target fails.
+ * The log in real files: the form of a line, hostile values, and targets that fail.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,14 +10,14 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "tests/unit/tap.h"
 
 static char dir[] = "/tmp/ferry-log-XXXXXX";
 static char path[64], moved[64];
 static char text[4 * LOG_LINE_MAX];
 
-/* The whole file, in text. */
+/* Reads the whole file into text. */
 static const char *
 slurp(const char *file)
 {
@@ -39,7 +38,7 @@ fresh(void)
 		perror(path);
 }
 
-/* What follows the head, without the newline. */
+/* The first line without head and newline. */
 static const char *
 body(void)
 {
@@ -72,6 +71,10 @@ test_head(void)
 	log_set_max_priority(LOG_DEBUG);
 	log_debug("shown");
 	ok(strstr(slurp(path), " debug ") != NULL, "and shown when asked for");
+	fresh();
+	log_set_max_priority(LOG_EMERG);
+	log_error("shown");
+	ok(strstr(slurp(path), " error ") != NULL, "errors are shown in any case");
 	log_set_max_priority(LOG_INFO);
 }
 
@@ -104,20 +107,20 @@ test_escapes(void)
 	static const struct {
 		const char *value, *shown;
 	} cases[] = {
-	    {"a\nb", "\"a\\nb\""},
-	    {"a\r\tb", "\"a\\r\\tb\""},
-	    {"\"\\", "\"\\\"\\\\\""},
-	    {"\x1b[31m", "\"\\x1b[31m\""},
-	    {"\x7f", "\"\\x7f\""},
-	    {"\xc2\x85", "\"\\xc2\\x85\""}, /* next line, U+0085 */
-	    {"\xe2\x80\xa8", "\"\\xe2\\x80\\xa8\""}, /* line separator, U+2028 */
-	    {"\xff", "\"\\xff\""},
-	    {"\xc3", "\"\\xc3\""}, /* cut short */
-	    {"\xc0\xaf", "\"\\xc0\\xaf\""}, /* overlong */
-	    {"\xe0\x80\xaf", "\"\\xe0\\x80\\xaf\""},
-	    {"\xed\xa0\x80", "\"\\xed\\xa0\\x80\""}, /* surrogate */
-	    {"\xf4\x90\x80\x80", "\"\\xf4\\x90\\x80\\x80\""}, /* beyond U+10FFFF */
-	    {"\xf0\x9f\x9a\xa2", "\"\xf0\x9f\x9a\xa2\""},
+		{ "a\nb", "\"a\\nb\"" },
+		{ "a\r\tb", "\"a\\r\\tb\"" },
+		{ "\"\\", "\"\\\"\\\\\"" },
+		{ "\x1b[31m", "\"\\x1b[31m\"" },
+		{ "\x7f", "\"\\x7f\"" },
+		{ "\xc2\x85", "\"\\xc2\\x85\"" }, /* next line, U+0085 */
+		{ "\xe2\x80\xa8", "\"\\xe2\\x80\\xa8\"" }, /* line separator, U+2028 */
+		{ "\xff", "\"\\xff\"" },
+		{ "\xc3", "\"\\xc3\"" }, /* cut short */
+		{ "\xc0\xaf", "\"\\xc0\\xaf\"" }, /* overlong */
+		{ "\xe0\x80\xaf", "\"\\xe0\\x80\\xaf\"" },
+		{ "\xed\xa0\x80", "\"\\xed\\xa0\\x80\"" }, /* surrogate */
+		{ "\xf4\x90\x80\x80", "\"\\xf4\\x90\\x80\\x80\"" }, /* beyond U+10FFFF */
+		{ "\xf0\x9f\x9a\xa2", "\"\xf0\x9f\x9a\xa2\"" },
 	};
 	struct log_line line;
 	char want[64];
@@ -140,7 +143,8 @@ test_lengths(void)
 {
 	static char value[2 * LOG_LINE_MAX];
 	struct log_line line;
-	size_t len, bad = 0;
+	size_t len, bad = 0, cut = 0, whole = 0;
+	const char *number;
 
 	for (len = LOG_LINE_MAX - 120; len < LOG_LINE_MAX + 10; len++) {
 		fresh();
@@ -148,14 +152,18 @@ test_lengths(void)
 		value[len] = '\0';
 		log_begin(&line, LOG_INFO, "m");
 		log_str(&line, "v", value);
-		log_int(&line, "task", 42);
+		log_int(&line, "task", 1234567890);
 		log_str(&line, "last", "\"\n\"");
 		log_end(&line);
 		slurp(path);
 		bad += strlen(text) > LOG_LINE_MAX || text[strlen(text) - 1] != '\n' ||
 		       strchr(text, '\n') != text + strlen(text) - 1;
+		number = strstr(text, " task=");
+		cut += number != NULL && strncmp(number, " task=1234567890", 16) != 0;
+		whole += number != NULL;
 	}
 	is_int(bad, 0, "lines about the limit are cut to one line each");
+	ok(cut == 0 && whole > 0, "a number is there whole or not at all");
 	fresh();
 	memset(value, '\n', sizeof(value) - 1);
 	log_info("%s", value);
@@ -206,8 +214,7 @@ test_targets(void)
 	is_int(log_fd(), STDERR_FILENO, "stderr has");
 }
 
-/* The file system is full, in mid-line: RLIMIT_FSIZE cuts a write short and then fails, as a full
- * disk does. */
+/* The disk is full in mid-line: RLIMIT_FSIZE cuts a write short and lets the next one fail. */
 static void
 test_full_disk(void)
 {
@@ -234,19 +241,19 @@ test_full_disk(void)
 	ok(strlen(slurp(moved)) > 0, "the event went to stderr, as much of it as fits there");
 	log_info("after");
 	slurp(path);
-	notice = strstr(text, "msg=\"log lines were lost\" lost=1 error=\"File too large\"\n");
+	notice =
+	    strstr(text, "msg=\"1 line of the log was lost\" lost=1 error=\"File too large\"\n");
 	ok(notice != NULL, "the next line that can be written says how many were lost, and why");
 	while (notice != NULL && notice > text && notice[-1] != '\n')
 		notice--;
 	ok(notice != NULL && notice[10] == 'T' && notice[23] == 'Z',
 	    "on a line of its own, not behind the torn one");
-	ok(strstr(text, "msg=\"after\"\n") > strstr(text, "were lost"), "then comes itself");
+	ok(strstr(text, "msg=\"after\"\n") > strstr(text, " lost="), "then comes itself");
 	log_info("again");
-	is_int(strstr(strstr(slurp(path), "were lost") + 1, "were lost") == NULL, 1,
-	    "it is said once");
+	is_int(strstr(strstr(slurp(path), " lost=") + 1, " lost=") == NULL, 1, "it is said once");
 }
 
-/* A disk that is full altogether. */
+/* The disk is full from the first byte on. */
 static void
 test_dev_full(void)
 {
@@ -271,7 +278,7 @@ test_dev_full(void)
 	close(sink);
 }
 
-/* Two processes, one file: every line whole. */
+/* Two processes write to one file: every line is whole. */
 static void
 test_shared(void)
 {

@@ -1,13 +1,13 @@
 /*
- * What a service manager that listens hears, on a path and on an abstract name.
+ * The messages that a service manager gets, on a path and on an abstract name.
  */
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "master/notify.h"
+#include "common/base/clock.h"
+#include "master/os/notify.h"
 #include "tests/unit/tap.h"
 
 static int
@@ -20,7 +20,8 @@ listen_at(const char *path)
 	memcpy(address.sun_path, path, len);
 	if (path[0] == '@')
 		address.sun_path[0] = '\0';
-	if (bind(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == -1)
+	if (bind(fd, (struct sockaddr *)&address,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == -1)
 		abort();
 	setenv("NOTIFY_SOCKET", path, 1);
 	return fd;
@@ -47,7 +48,7 @@ test_path(void)
 	snprintf(path, sizeof(path), "%s/socket", dir);
 	fd = listen_at(path);
 	notify_open();
-	ok(getenv("NOTIFY_SOCKET") == NULL, "nobody inherits the socket's name");
+	ok(getenv("NOTIFY_SOCKET") == NULL, "no child inherits the socket's name");
 	notify_ready();
 	is_str(heard(fd), "READY=1\n", "ready");
 	notify_reloading();
@@ -71,12 +72,13 @@ test_abstract_with_watchdog(void)
 
 	snprintf(name, sizeof(name), "@test_notify.%d", (int)getpid());
 	fd = listen_at(name);
-	setenv("WATCHDOG_USEC", "400000", 1);
+	setenv("WATCHDOG_USEC", "400000000", 1);
 	notify_open();
 	ok(notify_deadline() != 0, "the watchdog is fed");
 	notify_run();
 	is_str(heard(fd), "WATCHDOG=1\n", "at once");
-	ok(notify_deadline() > clock_ms() + 100 && notify_deadline() <= clock_ms() + 200, "then at half of its time");
+	ok(notify_deadline() > clock_ms() + 100000 && notify_deadline() <= clock_ms() + 200000,
+	    "then at half of its time");
 	notify_run();
 	is_str(heard(fd), "", "and not before");
 	notify_close();
@@ -86,7 +88,7 @@ test_abstract_with_watchdog(void)
 	setenv("WATCHDOG_USEC", "400000", 1);
 	setenv("WATCHDOG_PID", "1", 1);
 	notify_open();
-	is_int(notify_deadline(), 0, "somebody else's watchdog is not ours to feed");
+	is_int(notify_deadline(), 0, "the watchdog of another process gets no messages");
 	notify_close();
 	close(fd);
 }
@@ -103,7 +105,7 @@ test_nobody_listens(void)
 	notify_ready();
 	notify_status("%d", 1);
 	notify_close();
-	ok(true, "a manager that does not listen, or is not there, disturbs nobody");
+	ok(true, "a manager that does not listen, or is not there, does no harm");
 }
 
 int

@@ -1,8 +1,8 @@
 /*
- * The byte ring: what goes in comes out, in order, over its edge, at every phase.
+ * The byte ring: bytes come out in order, across its edge and from every position.
  */
 #include "tests/unit/tap.h"
-#include "worker/ring.h"
+#include "worker/base/ring.h"
 
 int
 main(void)
@@ -31,8 +31,8 @@ main(void)
 		for (i = 0; i < len; i++)
 			same = same && out[i] == (char)(next_out++ * 7);
 	}
-	ok(same && next_out > 100000, "%u bytes come out as they went in", next_out);
-	is_int(ring_used(&ring), next_in - next_out, "what is left is counted");
+	ok(same && next_out > 100000, "%u bytes come out in order", next_out);
+	is_int(ring_used(&ring), next_in - next_out, "ring_used() counts the rest");
 
 	ring_clear(&ring);
 	ring_write(&ring, in, 5000);
@@ -42,9 +42,17 @@ main(void)
 	is_int(len, 8192 - 4000, "a run ends at the edge");
 	ring_consume(&ring, len);
 	at = ring_peek(&ring, &len);
-	ok(at == ring.buf && len == 5000 - 4192, "and goes on at the start");
+	ok(at == ring.buf && len == 5000 - 4192, "and continues at the start");
 	at = ring_space(&ring, &len);
 	ok(at == ring.buf + 808 && len == 8192 - 808, "the room begins where the bytes end");
+	ring_release(&ring);
+	ring_init(&ring, 8192);
+	is_int(ring.size, 8192, "a power of two is taken as it is");
+	ring_write(&ring, in, 5000);
+	ring_write(&ring, in, 3192);
+	is_int(ring_room(&ring), 0, "a full ring has no room");
+	ring_peek(&ring, &len);
+	is_int(len, 8192, "and all of it in one run");
 	ring_release(&ring);
 	return done_testing();
 }

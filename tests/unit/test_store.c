@@ -1,11 +1,12 @@
 /*
- * Requests to stores: addresses, parameters, headers, and that what is signed is what is sent.
+ * Requests to stores: addresses, parameters, headers; they are sent as they were signed.
  */
 #include "tests/unit/store_fixture.h"
 
-/* Builds; says so if that fails. */
+/* Builds a request, and reports a failure. */
 static bool
-builds(const struct config_store *store, const struct store_call *call, struct store_request *req, const char *what)
+builds(const struct config_store *store, const struct store_call *call, struct store_request *req,
+    const char *what)
 {
 	why[0] = '\0';
 	if (ok(store_build(store, call, req, why, sizeof(why)) == 0, "%s: built", what))
@@ -15,13 +16,15 @@ builds(const struct config_store *store, const struct store_call *call, struct s
 }
 
 static void
-refuses(const struct config_store *store, const struct store_call *call, const char *sentence, const char *what)
+refuses(const struct config_store *store, const struct store_call *call, const char *sentence,
+    const char *what)
 {
 	struct store_request req;
 
 	why[0] = '\0';
 	is_int(store_build(store, call, &req, why, sizeof(why)), -1, "%s is refused", what);
-	ok(strstr(why, sentence) != NULL && req.url == NULL && req.headers == NULL, "%s: \"%s\"", what, sentence);
+	ok(strstr(why, sentence) != NULL && req.url == NULL && req.headers == NULL, "%s: \"%s\"",
+	    what, sentence);
 	if (strstr(why, sentence) == NULL)
 		printf("# %s\n", why);
 	store_request_release(&req);
@@ -35,14 +38,19 @@ test_addresses(void)
 		const char *bucket, *key, *url;
 	} cases[] = {
 		{ &ceph, "uploads", "a/b.mp4", "http://rgw.internal:7480/uploads/a/b.mp4" },
-		{ &aws, "uploads", "a/b.mp4", "https://uploads.s3.eu-central-1.amazonaws.com/a/b.mp4" },
-		{ &cos_store, "media-1250000000", "a/b", "https://media-1250000000.cos.ap-guangzhou.myqcloud.com/a/b" },
+		{ &aws, "uploads", "a/b.mp4",
+		    "https://uploads.s3.eu-central-1.amazonaws.com/a/b.mp4" },
+		{ &cos_store, "media-1250000000", "a/b",
+		    "https://media-1250000000.cos.ap-guangzhou.myqcloud.com/a/b" },
 		{ &open_store, "Old_Bucket", "k", "https://open.example/Old_Bucket/k" },
-		{ &http, NULL, "https://u:p@h.example:1/a%20b?sig=x%2F#f", "https://u:p@h.example:1/a%20b?sig=x%2F#f" },
+		{ &http, NULL, "https://u:p@h.example:1/a%20b?sig=x%2F#f",
+		    "https://u:p@h.example:1/a%20b?sig=x%2F#f" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct store_call call = { .op = OP_HEAD, .bucket = cases[i].bucket, .key = cases[i].key, .now = NOW };
+		struct store_call call = {
+			.op = OP_HEAD, .bucket = cases[i].bucket, .key = cases[i].key, .now = NOW
+		};
 		struct store_request req;
 
 		if (builds(cases[i].store, &call, &req, cases[i].url))
@@ -54,17 +62,26 @@ test_addresses(void)
 
 static char long_key[1025];
 
-static const char *const odd_keys[] = { "a b", "\xc3\xbc/\xe6\x97\xa5\xe6\x9c\xac", "+", "&", "=", "%", "%2F%41", "~", "?", "?a=b",
-	"#", "a/../b", "..", ".", "a//b", "/a", "a/", "//", "!'()*", ":", ";", "@", ",", "$", "a:b@c;d,e$f", "\\\"<>[]^`{|}",
-	"+ & = % ~ ? #", long_key };
+static const char *const odd_keys[] = { "a b", "\xc3\xbc/\xe6\x97\xa5\xe6\x9c\xac", "+", "&", "=",
+	"%", "%2F%41", "~", "?", "?a=b", "#", "a/../b", "..", ".", "a//b", "/a", "a/", "//",
+	"!'()*", ":", ";", "@", ",", "$", "a:b@c;d,e$f", "\\\"<>[]^`{|}", "+ & = % ~ ? #",
+	long_key };
 
-/* What libcurl makes of the URL, decoded, is the key: nothing was lost, nothing resolved, nothing taken for a query. */
+/*
+ * libcurl must find the key in the URL, decoded: nothing is lost, no dots are resolved, and nothing
+ * counts as a query.
+ */
 static void
 test_odd_keys(const struct config_store *store, const char *bucket, const char *prefix)
 {
 	for (size_t i = 0; i < sizeof(odd_keys) / sizeof(odd_keys[0]); i++) {
-		struct store_call call = { .op = OP_UPLOAD_PART, .bucket = bucket, .key = odd_keys[i], .upload_id = "2~a/b+c=&",
-			.part_number = 10000, .content_length = 1, .now = NOW };
+		struct store_call call = { .op = OP_UPLOAD_PART,
+			.bucket = bucket,
+			.key = odd_keys[i],
+			.upload_id = "2~a/b+c=&",
+			.part_number = 10000,
+			.content_length = 1,
+			.now = NOW };
 		struct store_request req;
 		char *path, *decoded, *query;
 
@@ -74,10 +91,11 @@ test_odd_keys(const struct config_store *store, const char *bucket, const char *
 		path = url_part(req.url, CURLUPART_PATH, 0);
 		query = url_part(req.url, CURLUPART_QUERY, 0);
 		decoded = curl_unescape(path, 0);
-		ok(strncmp(decoded, prefix, strlen(prefix)) == 0 && strcmp(decoded + strlen(prefix), odd_keys[i]) == 0,
+		ok(strncmp(decoded, prefix, strlen(prefix)) == 0 &&
+			strcmp(decoded + strlen(prefix), odd_keys[i]) == 0,
 		    "%s: the key arrives", odd_keys[i]);
 		is_str(query, "partNumber=10000&uploadId=2~a%2Fb%2Bc%3D%26", "and the parameters");
-		ok(verifies(store, &req), "%s: what is signed is what is sent", odd_keys[i]);
+		ok(verifies(store, &req), "%s: sent as it was signed", odd_keys[i]);
 		curl_free(path);
 		curl_free(query);
 		curl_free(decoded);
@@ -85,38 +103,50 @@ test_odd_keys(const struct config_store *store, const char *bucket, const char *
 	}
 }
 
-/* Where a copy comes from is encoded whatever the key is, pinned, and never a range of a whole object. */
+/* The source of a copy is encoded and pinned; CopyObject names no range. */
 static void
 test_copies(void)
 {
-	struct store_call call = { .op = OP_COPY_PART, .bucket = "b-1250000000", .key = "k", .upload_id = "U", .part_number = 1,
-		.range_first = 5, .range_last = 9, .if_match = "e", .copy_bucket = "from-1250000000", .copy_key = "a b/\xc3\xbc?+",
+	struct store_call call = { .op = OP_COPY_PART,
+		.bucket = "b-1250000000",
+		.key = "k",
+		.upload_id = "U",
+		.part_number = 1,
+		.range_first = 5,
+		.range_last = 9,
+		.if_match = "e",
+		.copy_bucket = "from-1250000000",
+		.copy_key = "a b/\xc3\xbc?+",
 		.now = NOW };
 	struct object_info info;
 	struct store_request req;
 
 	object_info_init(&info);
 	if (builds(&ceph, &call, &req, "UploadPartCopy")) {
-		is_str(header(&req, "x-amz-copy-source"), "/from-1250000000/a%20b/%C3%BC%3F%2B", "S3: the source by path");
+		is_str(header(&req, "x-amz-copy-source"), "/from-1250000000/a%20b/%C3%BC%3F%2B",
+		    "S3: the source by path");
 		is_str(header(&req, "x-amz-copy-source-range"), "bytes=5-9", "a range of it");
-		is_str(header(&req, "x-amz-copy-source-if-match"), "\"e\"", "as long as it is the same");
+		is_str(header(&req, "x-amz-copy-source-if-match"), "\"e\"", "pinned by its ETag");
 		store_request_release(&req);
 	}
 	if (builds(&cos_store, &call, &req, "Upload Part - Copy")) {
 		is_str(header(&req, "x-cos-copy-source"),
-		    "from-1250000000.cos.ap-guangzhou.myqcloud.com/a%20b/%C3%BC%3F%2B", "COS: the source by host");
+		    "from-1250000000.cos.ap-guangzhou.myqcloud.com/a%20b/%C3%BC%3F%2B",
+		    "COS: the source by host");
 		is_str(header(&req, "x-cos-copy-source-range"), "bytes=5-9", "a range of it");
 		store_request_release(&req);
 	}
 	call.op = OP_COPY;
 	if (builds(&ceph, &call, &req, "CopyObject")) {
 		is_str(header(&req, "x-amz-copy-source-range"), "(none)", "whole");
-		is_str(header(&req, "x-amz-metadata-directive"), "(none)", "with what the source has");
+		is_str(header(&req, "x-amz-metadata-directive"), "(none)",
+		    "with the headers of the source");
 		store_request_release(&req);
 	}
 	call.info = &info;
 	if (builds(&ceph, &call, &req, "CopyObject with headers")) {
-		is_str(header(&req, "x-amz-metadata-directive"), "REPLACE", "with its own");
+		is_str(
+		    header(&req, "x-amz-metadata-directive"), "REPLACE", "with headers of its own");
 		store_request_release(&req);
 	}
 }
@@ -145,9 +175,17 @@ test_operations(void)
 
 	for (size_t s = 0; s < 3; s++)
 		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-			struct store_call call = { .op = cases[i].op, .bucket = "b-1250000000", .key = "k", .upload_id = "U",
-				.part_number = 7, .part_marker = 1000, .range_last = -1, .now = NOW, .if_match = "e",
-				.copy_bucket = "b-1250000000", .copy_key = "from" };
+			struct store_call call = { .op = cases[i].op,
+				.bucket = "b-1250000000",
+				.key = "k",
+				.upload_id = "U",
+				.part_number = 7,
+				.part_marker = 1000,
+				.range_last = -1,
+				.now = NOW,
+				.if_match = "e",
+				.copy_bucket = "b-1250000000",
+				.copy_key = "from" };
 			struct store_request req;
 			const char *query;
 
@@ -155,12 +193,14 @@ test_operations(void)
 				continue;
 			query = strchr(req.url, '?');
 			is_str(req.method, cases[i].method, "method");
-			is_str(query != NULL ? query : "", cases[i].query, "parameters of %s", cases[i].method);
-			ok(verifies(stores[s], &req), "%s: what is signed is what is sent", stores[s]->name);
+			is_str(query != NULL ? query : "", cases[i].query, "parameters of %s",
+			    cases[i].method);
+			ok(verifies(stores[s], &req), "%s: sent as it was signed", stores[s]->name);
 			is_str(header(&req, "Expect"), "(suppressed)", "no Expect");
 			is_str(header(&req, "Transfer-Encoding"), "(suppressed)", "no chunks");
 			is_str(header(&req, "Content-Type"),
-			    call.op == OP_COMPLETE ? "application/xml" : "(suppressed)", "no type of libcurl's own");
+			    call.op == OP_COMPLETE ? "application/xml" : "(suppressed)",
+			    "no type of libcurl's own");
 			is_str(header(&req, "Host"), "(none)", "Host is libcurl's");
 			is_str(header(&req, "Accept-Encoding"), "(none)", "bodies as they are");
 			is_str(header(&req, "Range"), "(none)", "no range");
@@ -171,22 +211,32 @@ test_operations(void)
 static void
 test_conditions(void)
 {
-	struct store_call get = { .op = OP_GET, .bucket = "b-1", .key = "k", .range_first = 0,
-		.range_last = INT64_C(5497558138880), .if_match = "abc-7", .now = NOW };
-	struct store_call put = { .op = OP_PUT, .bucket = "b-1", .key = "k", .if_none_match_any = true,
-		.content_md5 = "mQ/fVh815F3k6TAUm8m0eg==", .now = NOW };
+	struct store_call get = { .op = OP_GET,
+		.bucket = "b-1",
+		.key = "k",
+		.range_first = 0,
+		.range_last = INT64_C(5497558138880),
+		.if_match = "abc-7",
+		.now = NOW };
+	struct store_call put = { .op = OP_PUT,
+		.bucket = "b-1",
+		.key = "k",
+		.if_none_match_any = true,
+		.content_md5 = "mQ/fVh815F3k6TAUm8m0eg==",
+		.now = NOW };
 	struct store_request req;
 
 	builds(&ceph, &get, &req, "a range");
 	is_str(header(&req, "Range"), "bytes=0-5497558138880", "its bytes");
 	is_str(header(&req, "If-Match"), "\"abc-7\"", "its pin, quoted");
-	ok(strstr(header(&req, "Authorization"), "SignedHeaders=host;if-match;range;x-amz-content-sha256;x-amz-date,") !=
-		NULL, "all of it signed");
+	ok(strstr(header(&req, "Authorization"),
+	       "SignedHeaders=host;if-match;range;x-amz-content-sha256;x-amz-date,") != NULL,
+	    "all of it signed");
 	store_request_release(&req);
 	get.if_match = "W/abc";
 	get.key = "http://h/k";
-	builds(&http, &get, &req, "a pin that is weak");
-	is_str(header(&req, "If-Match"), "(none)", "is not asked for, since it never matches");
+	builds(&http, &get, &req, "a weak pin");
+	is_str(header(&req, "If-Match"), "(none)", "is not sent, since it never matches");
 	is_str(header(&req, "Range"), "bytes=0-5497558138880", "the range is");
 	is_str(header(&req, "Authorization"), "(none)", "and nothing is signed");
 	store_request_release(&req);
@@ -196,8 +246,18 @@ test_conditions(void)
 	store_request_release(&req);
 	builds(&cos_store, &put, &req, "PUT where nothing is");
 	is_str(header(&req, "x-cos-forbid-overwrite"), "true", "COS's way");
-	is_str(header(&req, "If-None-Match"), "(none)", "and only that");
-	ok(is_listed(strstr(header(&req, "Authorization"), "q-header-list=") + 14, "content-md5"), "the digest is signed");
+	is_str(header(&req, "If-None-Match"), "(none)", "and no other");
+	ok(is_listed(strstr(header(&req, "Authorization"), "q-header-list=") + 14, "content-md5"),
+	    "the digest is signed");
+	store_request_release(&req);
+	get.op = OP_DELETE;
+	get.if_match = "abc-7";
+	get.key = "k";
+	builds(&ceph, &get, &req, "a removal");
+	is_str(header(&req, "If-Match"), "\"abc-7\"", "of this object alone");
+	store_request_release(&req);
+	builds(&cos_store, &get, &req, "a removal");
+	is_str(header(&req, "If-Match"), "(none)", "COS knows no such condition");
 	store_request_release(&req);
 	put.op = OP_UPLOAD_PART;
 	put.upload_id = "U";
@@ -209,7 +269,9 @@ test_conditions(void)
 static void
 test_signing(void)
 {
-	struct store_call call = { .op = OP_HEAD, .bucket = "b-1250000000", .key = "k", .now = NOW };
+	struct store_call call = {
+		.op = OP_HEAD, .bucket = "b-1250000000", .key = "k", .now = NOW
+	};
 	struct store_request req;
 
 	builds(&aws, &call, &req, "with a session");
@@ -217,12 +279,16 @@ test_signing(void)
 	is_str(header(&req, "x-amz-content-sha256"), "UNSIGNED-PAYLOAD", "the payload is unsigned");
 	is_str(header(&req, "x-amz-date"), "20231114T221320Z", "the date");
 	ok(strstr(header(&req, "Authorization"),
-	       "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,") != NULL, "all signed");
+	       "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,") != NULL,
+	    "all signed");
 	store_request_release(&req);
 	builds(&cos_store, &call, &req, "with a session of COS");
 	is_str(header(&req, "x-cos-security-token"), "tok/en+=", "its token goes along");
-	ok(strstr(header(&req, "Authorization"), "q-sign-time=1699999940;1700000900&") != NULL, "valid for long enough");
-	ok(strstr(header(&req, "Authorization"), "q-header-list=host;x-cos-security-token&") != NULL, "all signed");
+	ok(strstr(header(&req, "Authorization"), "q-sign-time=1699999940;1700000900&") != NULL,
+	    "valid for long enough");
+	ok(strstr(header(&req, "Authorization"), "q-header-list=host;x-cos-security-token&") !=
+		NULL,
+	    "all signed");
 	store_request_release(&req);
 	builds(&open_store, &call, &req, "without a key");
 	is_str(header(&req, "Authorization"), "(none)", "nothing is signed");
@@ -230,20 +296,23 @@ test_signing(void)
 	store_request_release(&req);
 }
 
-/* Builds call for S3 with its checksum, and has the headers of one operation looked at. */
+/* The headers that CRC32C adds to each operation of S3. */
 static void
 test_checksums(void)
 {
 	struct object_info info;
-	struct store_call call = { .op = OP_INITIATE, .bucket = "b-1", .key = "k", .crc32c = true, .now = NOW };
+	struct store_call call = {
+		.op = OP_INITIATE, .bucket = "b-1", .key = "k", .crc32c = true, .now = NOW
+	};
 	struct store_request req;
 
 	object_info_init(&info);
-	strlcpy(info.content_encoding, "gzip", sizeof(info.content_encoding));
+	object_info_set(&info, INFO_CONTENT_ENCODING, "gzip");
 	call.info = &info;
 	builds(&aws, &call, &req, "an upload with checksums");
-	is_str(header(&req, "x-amz-checksum-algorithm"), "CRC32C", "of this kind");
-	is_str(header(&req, "x-amz-checksum-type"), "FULL_OBJECT", "and one for all of it");
+	is_str(header(&req, "x-amz-checksum-algorithm"), "CRC32C", "name the algorithm");
+	is_str(header(&req, "x-amz-checksum-type"), "FULL_OBJECT",
+	    "and a checksum of the whole object");
 	is_str(header(&req, "Content-Encoding"), "gzip", "the object's coding");
 	is_str(header(&req, "x-amz-content-sha256"), "UNSIGNED-PAYLOAD", "no framing yet");
 	store_request_release(&req);
@@ -251,13 +320,17 @@ test_checksums(void)
 	call.content_length = 61;
 	call.decoded_length = 9;
 	builds(&aws, &call, &req, "an object with a trailer");
-	is_str(header(&req, "Content-Encoding"), "aws-chunked,gzip", "the framing, then the object's coding");
-	is_str(header(&req, "x-amz-content-sha256"), "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "how the payload is signed");
-	is_str(header(&req, "x-amz-decoded-content-length"), "9", "the length of what is framed");
-	is_str(header(&req, "x-amz-trailer"), "x-amz-checksum-crc32c", "what follows");
-	is_str(header(&req, "x-amz-checksum-crc32c"), "(none)", "and is not known yet");
-	ok(strstr(header(&req, "Authorization"), "SignedHeaders=content-encoding;host;x-amz-content-sha256;x-amz-date;"
-		"x-amz-decoded-content-length;x-amz-sdk-checksum-algorithm;x-amz-security-token;x-amz-trailer,") != NULL,
+	is_str(header(&req, "Content-Encoding"), "aws-chunked,gzip",
+	    "the framing, then the object's coding");
+	is_str(header(&req, "x-amz-content-sha256"), "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+	    "how the payload is signed");
+	is_str(header(&req, "x-amz-decoded-content-length"), "9", "the length of the data");
+	is_str(header(&req, "x-amz-trailer"), "x-amz-checksum-crc32c", "the name of the trailer");
+	is_str(header(&req, "x-amz-checksum-crc32c"), "(none)", "its value is not known yet");
+	ok(strstr(header(&req, "Authorization"),
+	       "SignedHeaders=content-encoding;host;x-amz-content-sha256;x-amz-date;"
+	       "x-amz-decoded-content-length;x-amz-sdk-checksum-algorithm;x-amz-security-token;x-"
+	       "amz-trailer,") != NULL,
 	    "all of it signed");
 	store_request_release(&req);
 	call.op = OP_UPLOAD_PART;
@@ -269,8 +342,9 @@ test_checksums(void)
 	call.op = OP_COMPLETE;
 	call.whole_crc32c = 0xe3069283;
 	builds(&ceph, &call, &req, "Complete");
-	is_str(header(&req, "x-amz-checksum-crc32c"), "4waSgw==", "says what the whole comes to");
-	is_str(header(&req, "x-amz-checksum-type"), "FULL_OBJECT", "by its bytes");
+	is_str(header(&req, "x-amz-checksum-crc32c"),
+	    "4waSgw==", "states the whole object's checksum");
+	is_str(header(&req, "x-amz-checksum-type"), "FULL_OBJECT", "of its bytes");
 	store_request_release(&req);
 	call.op = OP_HEAD;
 	builds(&ceph, &call, &req, "HEAD");
@@ -280,6 +354,7 @@ test_checksums(void)
 	builds(&ceph, &call, &req, "HEAD without");
 	is_str(header(&req, "x-amz-checksum-mode"), "(none)", "does not");
 	store_request_release(&req);
+	object_info_release(&info);
 }
 
 static void

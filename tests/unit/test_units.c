@@ -1,10 +1,10 @@
 /*
- * Sizes, durations and deadlines: what is read, what is refused, what is printed.
+ * Sizes, durations and deadlines are read, refused and printed.
  */
 #include <limits.h>
 
-#include "common/clock.h"
-#include "common/units.h"
+#include "common/base/clock.h"
+#include "common/base/units.h"
 #include "tests/unit/tap.h"
 
 #define KIB ((int64_t)1024)
@@ -19,33 +19,33 @@ test_sizes(void)
 		int64_t bytes; /* -1: refused */
 		const char *exact;
 	} cases[] = {
-	    {"0", 0, "0"},
-	    {"100", 100, "100"},
-	    {"100B", 100, "100"},
-	    {"1536K", 1536 * KIB, "1536K"},
-	    {"1024K", MIB, "1M"},
-	    {"64M", 64 * MIB, "64M"},
-	    {"64MB", 64 * MIB, "64M"},
-	    {"64MiB", 64 * MIB, "64M"},
-	    {"2G", 2 * GIB, "2G"},
-	    {"3T", 3 * 1024 * GIB, "3T"},
-	    {"8191P", GIB * 1024 * 1024 * 8191, "8191P"},
-	    {"9223372036854775807", INT64_MAX, "9223372036854775807"},
-	    {"9223372036854775808", -1, NULL},
-	    {"8192P", -1, NULL},
-	    {"99999999999999999999999", -1, NULL},
-	    {"", -1, NULL},
-	    {"M", -1, NULL},
-	    {"-1", -1, NULL},
-	    {"+1", -1, NULL},
-	    {" 1", -1, NULL},
-	    {"1 M", -1, NULL},
-	    {"1M ", -1, NULL},
-	    {"1.5G", -1, NULL},
-	    {"1m", -1, NULL},
-	    {"1MiBi", -1, NULL},
-	    {"1iB", -1, NULL},
-	    {"0x10", -1, NULL},
+		{ "0", 0, "0" },
+		{ "100", 100, "100" },
+		{ "100B", 100, "100" },
+		{ "1536K", 1536 * KIB, "1536K" },
+		{ "1024K", MIB, "1M" },
+		{ "64M", 64 * MIB, "64M" },
+		{ "64MB", 64 * MIB, "64M" },
+		{ "64MiB", 64 * MIB, "64M" },
+		{ "2G", 2 * GIB, "2G" },
+		{ "3T", 3 * 1024 * GIB, "3T" },
+		{ "8191P", GIB * 1024 * 1024 * 8191, "8191P" },
+		{ "9223372036854775807", INT64_MAX, "9223372036854775807" },
+		{ "9223372036854775808", -1, NULL },
+		{ "8192P", -1, NULL },
+		{ "99999999999999999999999", -1, NULL },
+		{ "", -1, NULL },
+		{ "M", -1, NULL },
+		{ "-1", -1, NULL },
+		{ "+1", -1, NULL },
+		{ " 1", -1, NULL },
+		{ "1 M", -1, NULL },
+		{ "1M ", -1, NULL },
+		{ "1.5G", -1, NULL },
+		{ "1m", -1, NULL },
+		{ "1MiBi", -1, NULL },
+		{ "1iB", -1, NULL },
+		{ "0x10", -1, NULL },
 	};
 	char buf[32];
 	size_t i;
@@ -71,22 +71,22 @@ test_durations(void)
 		int64_t ms;
 		const char *exact;
 	} cases[] = {
-	    {"0", 0, "0"},
-	    {"250ms", 250, "250ms"},
-	    {"1000ms", 1000, "1s"},
-	    {"90", 90000, "90s"},
-	    {"30s", 30000, "30s"},
-	    {"60s", 60000, "1m"},
-	    {"2h", 7200000, "2h"},
-	    {"48h", 172800000, "2d"},
-	    {"", -1, NULL},
-	    {"s", -1, NULL},
-	    {"-1s", -1, NULL},
-	    {"1w", -1, NULL},
-	    {"1 s", -1, NULL},
-	    {"1sx", -1, NULL},
-	    {"1.5s", -1, NULL},
-	    {"106751991168d", -1, NULL},
+		{ "0", 0, "0" },
+		{ "250ms", 250, "250ms" },
+		{ "1000ms", 1000, "1s" },
+		{ "90", 90000, "90s" },
+		{ "30s", 30000, "30s" },
+		{ "60s", 60000, "1m" },
+		{ "2h", 7200000, "2h" },
+		{ "48h", 172800000, "2d" },
+		{ "", -1, NULL },
+		{ "s", -1, NULL },
+		{ "-1s", -1, NULL },
+		{ "1w", -1, NULL },
+		{ "1 s", -1, NULL },
+		{ "1sx", -1, NULL },
+		{ "1.5s", -1, NULL },
+		{ "106751991168d", -1, NULL },
 	};
 	char buf[32];
 	size_t i;

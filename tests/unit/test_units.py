@@ -1,4 +1,4 @@
-"""Every C unit program as one test; what it prints is TAP."""
+"""Runs every C unit program as one test; the programs print TAP."""
 
 import glob
 import os
@@ -9,16 +9,16 @@ import pytest
 
 from rig import BUILD, ROOT
 
-# The ordinary build, and the one with sanitizers where the caller made it.
+# The ordinary build, and the build with sanitizers if the caller has made it.
 BUILDS = {"plain": BUILD, **({"sanitized": os.path.abspath(os.environ["FERRY_SAN_BUILD"])} if "FERRY_SAN_BUILD" in os.environ else {})}
 PROGRAMS = sorted(os.path.basename(path)[:-2] for path in glob.glob(f"{ROOT}/tests/unit/test_*.c"))
 
 
 def parse_tap(text):
-    """(number of checks, failed lines); fails on anything that is not a whole TAP document."""
+    """Returns (number of checks, failed lines); fails unless the text is a complete TAP document."""
     results = re.findall(r"^(not ok|ok) (\d+)\b(.*)$", text, re.M)
     plan = re.search(r"^1\.\.(\d+)", text, re.M)
-    assert plan, "no plan: the program did not come to its end"
+    assert plan, "no plan: the program did not finish"
     assert [int(number) for _, number, _ in results] == list(range(1, int(plan.group(1)) + 1)), "checks are missing"
     return len(results), [word + " " + number + rest for word, number, rest in results if word == "not ok"]
 

@@ -1,7 +1,7 @@
 'use strict';
 /*
- * The vendor's own client against the endpoint, so that the endpoint is not just our own belief.  Prints one JSON object of what
- * the client saw; the test that starts it judges.
+ * Runs the vendor's own client against the endpoint, to show that the endpoint behaves as that client expects.  Prints one JSON
+ * object with what the client saw; the test that starts this program judges it.
  *
  *   node client.js PORT BUCKET REGION ID SECRET FILE      (FILE: at least 3 MB, uploaded in slices)
  */
@@ -10,7 +10,7 @@ const crypto = require('crypto');
 const fs = require('fs');
 
 const [port, Bucket, Region, SecretId, SecretKey, file] = process.argv.slice(2);
-/* Ip replaces the host in the URL and keeps it in the Host header: name resolution is not needed. */
+/* With Ip, the client connects to that address and keeps the host in the Host header, without a name lookup. */
 const options = { SecretId, SecretKey, Protocol: 'http:', Ip: `127.0.0.1:${port}`, FileParallelLimit: 2, ChunkParallelLimit: 2 };
 const cos = new COS(options);
 const sha = (data) => crypto.createHash('sha256').update(data).digest('hex');

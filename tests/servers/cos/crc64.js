@@ -1,10 +1,10 @@
 'use strict';
 /*
- * CRC-64/XZ, what COS calls x-cos-hash-crc64ecma: polynomial 0x42F0E1EBA9EA3693 reflected, init and xorout all ones,
- * check value of "123456789" 0x995dc9bbdf1939fa.  Eight bytes at a time over pairs of 32-bit halves, since a BigInt for each
- * byte would be a hundred times slower.  Shares nothing with the code that it judges.
+ * CRC-64/XZ, which COS calls x-cos-hash-crc64ecma: polynomial 0x42F0E1EBA9EA3693 reflected, init and xorout all ones, check
+ * value of "123456789" 0x995dc9bbdf1939fa.  It takes eight bytes at a time in pairs of 32-bit halves, because a BigInt for
+ * each byte would be a hundred times slower.  It shares nothing with the code that it judges.
  *
- * As a program: crc64.js FILE... prints the CRC of each file (- is stdin) in unsigned decimal, a line each.
+ * As a program, crc64.js FILE... prints the CRC of each file (- is stdin) on a line, in unsigned decimal.
  */
 const POLY = 0xc96c5795d7870f42n;
 const LO = new Int32Array(8 * 256);
@@ -64,13 +64,13 @@ class Crc64 {
 		return this;
 	}
 
-	/* A BigInt; its toString() is what goes into headers. */
+	/* Returns a BigInt; headers hold its toString(). */
 	value() {
 		return (BigInt(~this.hi >>> 0) << 32n) | BigInt(~this.lo >>> 0);
 	}
 }
 
-/* a times b modulo the polynomial, both reflected: the highest bit is x^0. */
+/* Returns a times b modulo the polynomial; both are reflected: the highest bit is x^0. */
 function multiply(a, b) {
 	let product = 0n;
 	for (let bit = 1n << 63n; bit !== 0n; bit >>= 1n) {
@@ -83,7 +83,7 @@ function multiply(a, b) {
 
 const shifts = new Map();
 
-/* x^(8·length) modulo the polynomial. */
+/* Returns x^(8·length) modulo the polynomial. */
 function shift(length) {
 	let result = shifts.get(length);
 	if (result === undefined) {
@@ -100,7 +100,7 @@ function shift(length) {
 	return result;
 }
 
-/* The CRC of A‖B from crc(A), crc(B) and the length of B. */
+/* Returns the CRC of A‖B from crc(A), crc(B) and the length of B. */
 function combine(a, b, length) {
 	return multiply(a, shift(length)) ^ b;
 }

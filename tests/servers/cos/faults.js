@@ -1,16 +1,32 @@
 'use strict';
 /*
- * Faults on order, and the record of what happened.  A rule is {match, action, times}:
+ * Faults that a test orders, and the record of requests.  A rule is {match, action, times}:
  *
- * match   op, bucket, key, part (all optional; key as it is or /regular expression/), nth (only the n-th request that matches,
- *	   counted from 1), after (only from the n-th on)
- * action  delay: ms before the request is looked at            close: "before" any of the body is read | "mid", after bytes of it
- *	   status + code + message: that error                         (or of the answer's body) | "after" the work was done
- *	   hold: true, until POST /release, or "work": until then what it says 200 to is not done
- *	   body: text, with 200, and nothing done
- *	   completeError: code, in a 200 on Complete or copy           corrupt: true, one stored byte is flipped
- *	   crc: "wrong" | "none"                                etag: "lie" (the answer's is not the stored one) | "none"
- *	   flood: bytes of response headers                     slow: bytes a second for this request
+ * match   op, bucket, key, part (all optional; key is a string or /regular expression/), nth (only the n-th request that
+ *         matches, counted from 1), after (only from the n-th such request on), larger: n (bodies of more than n bytes),
+ *         beyond: n (parts of a higher number)
+ * action  delay: ms                  wait before the request is handled
+ *         close: "before"            close the connection before the body is read
+ *                "mid", bytes: n     close it after n bytes of the request's body, or of the answer's
+ *                "after"             close it after the work is done, without an answer
+ *         status, code, message      answer with that error
+ *         proxy: server              with status: answer as a proxy of that name, at once and with a page of HTML
+ *         late: true                 with proxy: only when the work is done, as a proxy does whose patience ends
+ *         hold: true                 wait for POST /release before the request is handled
+ *               "answer"            do the work, and wait for POST /release before the answer
+ *               "work"               answer 200, but wait for POST /release before the work is done
+ *         body: text                 answer 200 with this text, and do nothing
+ *         page: text                 answer 200, or pageStatus, with this text as HTML, as a proxy does, and do nothing
+ *         completeError: code        answer a Complete or a copy with this error in a 200
+ *         corrupt: true              flip one bit of the stored bytes
+ *         crc: "wrong" | "none"      state a wrong CRC64, or none
+ *         etag: "lie" | "none"       state another ETag than the stored one, or none
+ *         early: true                answer 200 with an ETag, close, and read no body
+ *         perPage: n                 list that many parts in a page at most
+ *         flood: bytes               send that many bytes of response headers
+ *                line: true          in one line
+ *         slow: bytes                take or send that many bytes a second for this request
+ *         truncate: true             send half of the answer to a Complete or a copy
  * times   how often the rule takes effect (default: always)
  */
 class Faults {
@@ -32,13 +48,15 @@ class Faults {
 		for (const name of ['op', 'bucket', 'part'])
 			if (match[name] !== undefined && match[name] !== req[name])
 				return false;
+		if ((match.larger !== undefined && !(req.length > match.larger)) || (match.beyond !== undefined && !(req.part > match.beyond)))
+			return false;
 		if (match.key === undefined)
 			return true;
 		const m = /^\/(.*)\/$/.exec(match.key);
 		return m ? new RegExp(m[1]).test(req.key) : match.key === req.key;
 	}
 
-	/* The actions of every rule that applies to this request, merged; {} for none. */
+	/* Returns the merged actions of all rules that apply to this request, or {}. */
 	take(req) {
 		let action = {};
 		for (const rule of this.rules) {
@@ -82,7 +100,7 @@ class Record {
 			this.log.splice(0, LOG_MAX / 10);
 	}
 
-	/* Bytes of request bodies, whether the request came to an end or not: what was sent twice shows here. */
+	/* Counts bytes of request bodies, of broken requests too, so that bytes that were sent twice show. */
 	count(req, bytes) {
 		const key = `${req.bucket}/${req.key}`, part = req.part || 0;
 		const parts = (this.received[key] = this.received[key] || {});
@@ -90,7 +108,7 @@ class Record {
 	}
 }
 
-/* A limit that all bodies share, so that a transfer lasts as long as a test needs.  0: none. */
+/* A rate that all bodies share, so that a transfer lasts as long as a test needs.  0 is no limit. */
 class Rate {
 	constructor(bytes) {
 		this.set(bytes);
@@ -101,7 +119,7 @@ class Rate {
 		this.free = 0;
 	}
 
-	/* Milliseconds to wait after so many bytes. */
+	/* Returns how many milliseconds to wait after these bytes. */
 	wait(bytes) {
 		const now = Date.now();
 		if (!this.bytes)

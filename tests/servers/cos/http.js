@@ -1,6 +1,6 @@
 'use strict';
 /*
- * One request from its first line to its last byte: addressing, signature, faults, bodies in both directions.
+ * Handles one request from its first line to its last byte: address, signature, faults, bodies in both directions.
  */
 const fs = require('fs');
 const crypto = require('crypto');
@@ -11,7 +11,7 @@ const KEY_MAX = 850;
 const TEXT_MAX = 4 * 1024 * 1024;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/* Decoded names and values; '+' is itself. */
+/* Returns decoded names and values; '+' stays '+'. */
 function parseQuery(text) {
 	const query = new Map();
 	for (const pair of text ? text.split('&') : []) {
@@ -23,10 +23,11 @@ function parseQuery(text) {
 	return query;
 }
 
-/* Takes the request apart: fills in path, key, query, host; never throws for what a client can send. */
+/* Fills in path, key, query and host of the request; never throws, whatever the client sent. */
 function parse(req) {
 	const at = req.url.indexOf('?');
-	const r = { method: req.method, headers: req.headers, bucket: '', key: '', bytes: 0, query: new Map() };
+	const r = { method: req.method, headers: req.headers, bucket: '', key: '', bytes: 0, query: new Map(),
+		length: Number(req.headers['content-length'] || 0) };
 	r.host = (req.headers.host || '').replace(/:\d+$/, '').toLowerCase();
 	try {
 		r.path = decodeURIComponent(at < 0 ? req.url : req.url.slice(0, at));
@@ -65,7 +66,7 @@ class Endpoint {
 			throw new Refusal(400, 'KeyTooLong', 'Your key is too long');
 	}
 
-	/* Reads the request's body into r.body (a file), r.text, or nowhere.  Rejects if the client goes away before its end. */
+	/* Reads the request's body into r.body (a file) or r.text.  Rejects if the client goes away before the end. */
 	receive(req, r, action) {
 		const toFile = r.op === 'put' || r.op === 'part';
 		if (toFile && req.headers['content-length'] === undefined)
@@ -139,7 +140,7 @@ class Endpoint {
 		}
 	}
 
-	/* Complete and copies: the status first, spaces while it works, then what came of it. */
+	/* Answers Complete and copies: first the status, then spaces while the endpoint works, then the outcome. */
 	async sendLater(res, r, action, headers, answer) {
 		res.writeHead(200, { ...headers, 'content-type': 'application/xml' });
 		if (action.hold === 'work')
@@ -186,11 +187,11 @@ class Endpoint {
 		res.end();
 	}
 
-	/* Response headers without end, as far as bytes says. */
-	async flood(req, res, bytes) {
-		const line = Buffer.from(`X-Flood: ${'f'.repeat(1000)}\r\n`.repeat(64));
+	/* Sends that many bytes of response headers. */
+	async flood(req, res, bytes, oneLine) {
+		const line = Buffer.from(oneLine ? 'f'.repeat(65536) : `X-Flood: ${'f'.repeat(1000)}\r\n`.repeat(64));
 		req.resume();
-		res.socket.write('HTTP/1.1 200 OK\r\n');
+		res.socket.write(`HTTP/1.1 200 OK\r\n${oneLine ? 'X-Flood: ' : ''}`);
 		for (let sent = 0; sent < bytes && !res.socket.destroyed; sent += line.length)
 			if (!res.socket.write(line))
 				await Promise.race([new Promise((go) => res.socket.once('drain', go)),
@@ -198,12 +199,21 @@ class Endpoint {
 		res.destroy();
 	}
 
-	refuse(req, res, r, status, code, message) {
-		const body = errorXml(code, message, `/${r.key}`);
+	refuse(req, res, r, status, code, message, signed) {
+		const body = errorXml(code, message, `/${r.key}`, signed);
 		r.code = code;
 		req.resume();
 		res.writeHead(status, { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(body) });
 		res.end(req.method === 'HEAD' || status === 304 ? undefined : body);
+	}
+
+	/* As nginx does: it answers when it has the head, and reads what comes for a while. */
+	refuseAsProxy(req, res, action) {
+		const page = `<html><head><title>${action.status}</title></head><body>${action.proxy}</body></html>`;
+		req.resume();
+		res.writeHead(action.status, { server: action.proxy, 'content-type': 'text/html', 'content-length': page.length,
+			connection: 'close' });
+		res.end(req.method === 'HEAD' ? undefined : page);
 	}
 
 	async act(req, res, r, action) {
@@ -213,13 +223,27 @@ class Endpoint {
 			await this.faults.held();
 		if (action.close === 'before')
 			return res.destroy();
+		if (action.early) {
+			res.socket.end(`HTTP/1.1 200 OK\r\nETag: "${'0'.repeat(32)}"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+			await sleep(1000);
+			return res.destroy();
+		}
 		if (action.flood)
-			return this.flood(req, res, action.flood);
-		if (action.status)
+			return this.flood(req, res, action.flood, action.line);
+		if (action.proxy && !action.late)
+			return this.refuseAsProxy(req, res, action);
+		if (action.status && !action.late)
 			throw new Refusal(action.status, action.code || 'InternalError', action.message || 'as ordered');
+		if (action.page !== undefined) {
+			req.resume();
+			await new Promise((go) => req.on('end', go));
+			res.writeHead(action.pageStatus || 200, { server: 'proxy', 'content-type': 'text/html', 'content-length': Buffer.byteLength(action.page) });
+			return res.end(req.method === 'HEAD' ? undefined : action.page);
+		}
 		this.checkAddress(r);
 		verify(r, this.keys);
 		r.corrupt = action.corrupt;
+		r.perPage = action.perPage;
 		if (before[r.op])
 			before[r.op](this.store, r);
 		await this.receive(req, r, action);
@@ -228,6 +252,10 @@ class Endpoint {
 		const answer = action.body !== undefined ? { status: 200, body: action.body } : operations[r.op](this.store, r);
 		if (action.close === 'after' && !answer.finish)
 			return res.destroy();
+		if (action.late)
+			return this.refuseAsProxy(req, res, action);
+		if (action.hold === 'answer')
+			await this.faults.held();
 		await this.send(req, res, r, action, answer);
 	}
 
@@ -235,7 +263,7 @@ class Endpoint {
 		const r = parse(req), started = Date.now(), peer = req.socket.remotePort;
 		const action = this.faults.take(r);
 		res.on('close', () => this.record.add({ time: started, ms: Date.now() - started, op: r.op, method: r.method,
-			bucket: r.bucket, key: r.key, part: r.part, bytes: r.bytes, sent: r.sent, status: res.statusCode,
+			bucket: r.bucket, key: r.key, part: r.part, length: r.length, bytes: r.bytes, sent: r.sent, status: res.statusCode,
 			code: r.code, finished: res.writableFinished, range: req.headers.range, peer }));
 		try {
 			await this.act(req, res, r, action);
@@ -247,7 +275,7 @@ class Endpoint {
 			if (res.headersSent || res.destroyed || e.message === 'gone')
 				res.destroy();
 			else if (e instanceof Refusal)
-				this.refuse(req, res, r, e.status, e.code, e.message);
+				this.refuse(req, res, r, e.status, e.code, e.message, e.signed);
 			else
 				this.refuse(req, res, r, 500, 'InternalError', String(e));
 		}

@@ -1,17 +1,20 @@
 'use strict';
 /*
- * A COS endpoint for the tests, and an independent judge of what a client sends to one: see sign.js, ops.js, faults.js.
- * Addresses are BUCKET-APPID.cos.REGION.myqcloud.com, which the client must be told to find on 127.0.0.1.
+ * A COS endpoint for the tests, which also judges independently what a client sends: see sign.js, ops.js, faults.js.
+ * Its hosts are BUCKET-APPID.cos.REGION.myqcloud.com; the client must be configured to find them on 127.0.0.1.
  *
  *   node main.js --dir DIR --bucket NAME... --key ID:SECRET[:TOKEN]... [--region R] [--port N] [--control N]
  *        [--rate BYTES_PER_SECOND] [--complete-delay MS] [--tls-cert FILE --tls-key FILE]
  *
- * Prints {"port":…,"control":…} when it listens.  Ends when its stdin does (unless that is a terminal or /dev/null), so that it
- * cannot outlive the test that started it.  The control port takes and gives JSON:
- *   GET /objects /uploads /log /counters /held  what is stored, what is open, what was asked, bytes received by key and part, how
- *                                               many requests are held
- *   POST /faults [rules]   /rate {"bytes"}      see faults.js
- *   POST /release /reset /forget                held requests; everything; log, counters and faults only
+ * Prints {"port":…,"control":…} when it listens.  It exits when its stdin ends (unless that is a terminal or /dev/null), so
+ * that it cannot outlive the test that started it.  The control port speaks JSON:
+ *   GET /objects /uploads /log    stored objects, open uploads, all requests
+ *   GET /counters /held           received bytes by key and part, the number of held requests
+ *   POST /faults [rules]          see faults.js
+ *   POST /rate {"bytes"}          bytes a second of all bodies together, 0 for no limit
+ *   POST /keys {id: key}          accepts these keys from now on, too: {secret, token, until}, see sign.js; null ends one
+ *   POST /release                 lets held requests go on
+ *   POST /reset /forget           forgets everything; forgets log, counters and faults only
  */
 const fs = require('fs');
 const http = require('http');
@@ -33,10 +36,15 @@ if (!values.dir) {
 }
 
 const keys = {};
-for (const spec of values.key) {
-	const [id, secret, token] = spec.split(':');
-	keys[id] = { secret, token };
+function resetKeys() {
+	for (const id of Object.keys(keys))
+		delete keys[id];
+	for (const spec of values.key) {
+		const [id, secret, token] = spec.split(':');
+		keys[id] = { secret, token };
+	}
 }
+resetKeys();
 const store = new Store(values.dir, values.bucket);
 const faults = new Faults(), record = new Record(), rate = new Rate(Number(values.rate));
 const endpoint = new Endpoint({ store, faults, record, rate, keys, region: values.region,
@@ -55,9 +63,10 @@ const views = {
 const commands = {
 	'/faults': (rules) => faults.set(rules),
 	'/rate': (r) => rate.set(r.bytes),
+	'/keys': (more) => { Object.assign(keys, more); },
 	'/release': () => faults.release(),
 	'/forget': () => { faults.clear(); record.reset(); rate.set(0); },
-	'/reset': () => { faults.clear(); record.reset(); rate.set(0); store.reset(); },
+	'/reset': () => { resetKeys(); faults.clear(); record.reset(); rate.set(0); store.reset(); },
 };
 
 const control = http.createServer(async (req, res) => {

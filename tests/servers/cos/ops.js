@@ -1,7 +1,7 @@
 'use strict';
 /*
- * The operations of the store, its rules and its answers.  Each takes the request (bucket, key, query, headers, action), does its
- * work and returns {status, headers, body}; errors are thrown as Refusal.  Bodies of objects are streamed by http.js.
+ * The operations of the store, with its rules and answers.  Each takes the request (bucket, key, query, headers, action), does
+ * its work and returns {status, headers, body}, or throws a Refusal.  http.js streams the bodies of objects.
  */
 const { Refusal } = require('./sign');
 
@@ -13,8 +13,8 @@ const escapes = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 const esc = (s) => String(s).replace(/[&<>"]/g, (c) => escapes[c]);
 const xml = (root, inner) => `<?xml version="1.0" encoding="UTF-8"?>\n<${root}>${inner}</${root}>`;
 const tag = (name, value) => `<${name}>${esc(value)}</${name}>`;
-const errorXml = (code, message, resource) =>
-	xml('Error', tag('Code', code) + tag('Message', message) + tag('Resource', resource || '') +
+const errorXml = (code, message, resource, signed) =>
+	xml('Error', tag('Code', code) + tag('Message', message) + (signed ? tag('FormatString', signed) : '') + tag('Resource', resource || '') +
 	    tag('RequestId', 'NWZlMDAwMDA=') + tag('TraceId', 'OGVmYzZiMmQz'));
 
 function storedHeaders(req) {
@@ -33,6 +33,12 @@ function storedHeaders(req) {
 		throw new Refusal(400, 'InvalidStorageClass', 'The storage class you specified is not valid');
 	if (storage !== undefined && storage !== 'STANDARD')
 		headers['x-cos-storage-class'] = storage;
+	const encryption = req.headers['x-cos-server-side-encryption'];
+	if (encryption !== undefined && !['AES256', 'cos/kms'].includes(encryption))
+		throw new Refusal(400, 'InvalidArgument', 'x-cos-server-side-encryption is AES256 or cos/kms');
+	for (const name of ['x-cos-server-side-encryption', 'x-cos-server-side-encryption-cos-kms-key-id'])
+		if (req.headers[name] !== undefined)
+			headers[name] = req.headers[name];
 	headers['content-type'] = headers['content-type'] || 'application/octet-stream';
 	return headers;
 }
@@ -51,6 +57,8 @@ function findUpload(store, req) {
 	return upload;
 }
 
+/* Answers to requests that make an object say how it is encrypted. */
+const encrypted = (headers) => Object.fromEntries(Object.entries(headers).filter(([n]) => n.startsWith('x-cos-server-side-')));
 const quoted = (etag) => `"${etag}"`;
 const crcHeader = (crc) => ({ 'x-cos-hash-crc64ecma': crc.toString() });
 
@@ -61,7 +69,7 @@ function checkBody(req, body) {
 		throw new Refusal(400, 'BadDigest', 'The Content-MD5 you specified did not match what was received');
 }
 
-/* Before the body is read: what can be said now is said now. */
+/* Checks that can refuse a request before its body is read. */
 const before = {
 	put: (store, req) => {
 		refuseOverwrite(store, req);
@@ -79,7 +87,7 @@ function put(store, req) {
 	refuseOverwrite(store, req);
 	const segment = req.body.close();
 	const object = store.put(req.bucket, req.key, [segment], segment.etag, req.stored);
-	return { status: 200, headers: { etag: quoted(object.etag), ...crcHeader(object.crc) } };
+	return { status: 200, headers: { etag: quoted(object.etag), ...crcHeader(object.crc), ...encrypted(object.headers) } };
 }
 
 function part(store, req) {
@@ -90,8 +98,8 @@ function part(store, req) {
 }
 
 /*
- * The source of a copy: HOST/KEY, encoded, of a bucket here.  Only what the client pinned may be read: a copy without a
- * condition is refused, which the store would not do.
+ * Returns the source of a copy, which is given as HOST/KEY, encoded, of a bucket of this endpoint.  Unlike the store, the
+ * endpoint refuses a copy without a condition: the client must pin the source.
  */
 function copySource(store, req) {
 	const m = /^([a-z0-9-]+)\.cos\.([a-z0-9-]+)\.myqcloud\.com\/(.+)$/.exec(req.headers['x-cos-copy-source'] || '');
@@ -108,7 +116,7 @@ function copySource(store, req) {
 	return object;
 }
 
-/* The status is sent first, as with Complete. */
+/* The status is sent before the copy is made, as with Complete. */
 function copy(store, req) {
 	const source = copySource(store, req);
 	const directive = req.headers['x-cos-metadata-directive'] || 'Copy';
@@ -117,18 +125,18 @@ function copy(store, req) {
 	if (!['Copy', 'Replaced'].includes(directive))
 		throw new Refusal(400, 'InvalidArgument', 'x-cos-metadata-directive is Copy or Replaced');
 	const given = storedHeaders(req);
-	const headers = directive === 'Replaced' ? given : { ...source.headers };
+	const headers = directive === 'Replaced' ? given : { ...source.headers, ...encrypted(given) };
 	delete headers['x-cos-storage-class'];
 	if (given['x-cos-storage-class'])
 		headers['x-cos-storage-class'] = given['x-cos-storage-class'];
 	const finish = () => {
-		copySource(store, req); /* it may have been replaced meanwhile */
+		copySource(store, req); /* the source may have been replaced meanwhile */
 		const segments = [store.copyRange(source, 0, source.size, req.corrupt)];
 		const object = store.put(req.bucket, req.key, segments, segments[0].etag, headers);
 		return { body: xml('CopyObjectResult', tag('ETag', quoted(object.etag)) + tag('CRC64', object.crc) +
 		    tag('LastModified', object.modified.toISOString())) };
 	};
-	return { status: 200, finish };
+	return { status: 200, headers: encrypted(headers), finish };
 }
 
 function copyPart(store, req) {
@@ -157,7 +165,7 @@ function conditions(req, object) {
 		throw new Refusal(304, 'NotModified', '');
 }
 
-/* first and last of the one range that was asked for, null if none was. */
+/* Returns the first and the last byte of the requested range, or null. */
 function range(req, size) {
 	const m = /^bytes=(\d*)-(\d*)$/.exec(req.headers.range || '');
 	if (!m || (m[1] === '' && m[2] === ''))
@@ -192,14 +200,14 @@ function remove(store, req) {
 
 function initiate(store, req) {
 	refuseOverwrite(store, req);
-	const id = store.begin(req.bucket, req.key, storedHeaders(req));
-	return { status: 200, body: xml('InitiateMultipartUploadResult', tag('Bucket', req.bucket) + tag('Key', req.key) +
+	const stored = storedHeaders(req), id = store.begin(req.bucket, req.key, stored);
+	return { status: 200, headers: encrypted(stored), body: xml('InitiateMultipartUploadResult', tag('Bucket', req.bucket) + tag('Key', req.key) +
 	    tag('UploadId', id)) };
 }
 
 function listParts(store, req) {
 	const upload = findUpload(store, req);
-	const max = Math.min(Number(req.query.get('max-parts') || 1000), 1000);
+	const max = Math.min(Number(req.query.get('max-parts') || 1000), req.perPage || 1000);
 	const marker = Number(req.query.get('part-number-marker') || 0);
 	const numbers = [...upload.parts.keys()].sort((a, b) => a - b).filter((n) => n > marker);
 	const page = numbers.slice(0, max);
@@ -243,7 +251,7 @@ function parseComplete(text) {
 	return parts;
 }
 
-/* The status is sent before the outcome is known, so finish() says it in the body. */
+/* The status is sent before the outcome is known, so finish() states the outcome in the body. */
 function complete(store, req) {
 	const upload = findUpload(store, req);
 	refuseOverwrite(store, req);
@@ -278,7 +286,7 @@ before['copy-part'] = before.part;
 const operations = { put, part, copy, 'copy-part': copyPart, get, head: get, delete: remove, initiate, 'list-parts': listParts,
 	'list-uploads': listUploads, complete, abort };
 
-/* Which operation a request is; null if the store has none such. */
+/* Returns the name of the operation that a request asks for, or null. */
 function classify(method, key, query, headers) {
 	const copies = headers['x-cos-copy-source'] !== undefined;
 	const id = query.has('uploadId');

@@ -1,14 +1,15 @@
 'use strict';
 /*
- * Is this request signed as COS wants it?  The native signature is computed by the vendor's own client, from what arrived;
- * nothing here knows how.  Stricter than the store in two ways, so that a client cannot be right by luck: host and every x-cos-
- * header must be signed, and so must every parameter of the query.
+ * Checks the native signature of a request.  The vendor's own client computes the signature from the request as it arrived.  The
+ * check is stricter than the store's in two ways, so that a client cannot be right by luck: host and every x-cos- header
+ * must be signed, and so must every parameter of the query.
  */
 const COS = require('cos-nodejs-sdk-v5');
 
 class Refusal extends Error {
-	constructor(status, code, message) {
+	constructor(status, code, message, signed) {
 		super(message);
+		this.signed = signed;
 		this.status = status;
 		this.code = code;
 	}
@@ -16,7 +17,7 @@ class Refusal extends Error {
 
 const list = (s) => (s ? s.split(';') : []);
 
-/* The q-... fields of an Authorization header, or of the query of a pre-signed URL. */
+/* Returns the q-... fields of an Authorization header, or of the query of a pre-signed URL. */
 function fields(req) {
 	const header = req.headers.authorization;
 	if (header === undefined)
@@ -39,7 +40,7 @@ function checkTime(times) {
 		throw new Refusal(403, 'RequestTimeTooSkewed', 'Request has expired, or is not yet valid');
 }
 
-/* Everything that must be signed is in the lists; what is in the lists is there. */
+/* Checks that the lists name everything that must be signed. */
 function checkLists(req, headers, params, presigned) {
 	if (!headers.includes('host'))
 		throw new Refusal(403, 'AccessDenied', 'host is not signed');
@@ -54,8 +55,16 @@ function checkLists(req, headers, params, presigned) {
 	}
 }
 
+/* The request as the store has signed it, for the error's document (436/7730). */
+function formatString(req, headers, query) {
+	const pairs = (from) => Object.keys(from).map((k) => `${encodeURIComponent(k).toLowerCase()}=${encodeURIComponent(from[k])}`).sort()
+		.join('&');
+	return `${req.method.toLowerCase()}\n${req.path}\n${pairs(query)}\n${pairs(headers)}\n`;
+}
+
 /*
- * req: method, headers, query (a Map of decoded names and values) and path (decoded).  keys: {id: {secret, token}}.
+ * req: method, headers, query (a Map of decoded names and values) and path (decoded).  keys: {id: {secret, token, until}};
+ * until, in milliseconds, is when a key ends.
  * Throws a Refusal, or returns.
  */
 function verify(req, keys) {
@@ -65,6 +74,8 @@ function verify(req, keys) {
 	const key = keys[sent['q-ak']];
 	if (!key)
 		throw new Refusal(403, 'InvalidAccessKeyId', 'The Access Key Id you provided does not exist in our records');
+	if (key.until && Date.now() > key.until)
+		throw new Refusal(403, 'ExpiredToken', 'The provided token has expired');
 	if (sent['q-sign-time'] !== sent['q-key-time'])
 		throw new Refusal(403, 'AccessDenied', 'q-sign-time and q-key-time differ');
 	checkTime(sent['q-sign-time']);
@@ -87,7 +98,7 @@ function verify(req, keys) {
 		KeyTime: sent['q-sign-time'], UseRawKey: true,
 	});
 	if (/q-signature=([0-9a-f]{40})$/.exec(want)[1] !== sent['q-signature'])
-		throw new Refusal(403, 'SignatureDoesNotMatch', 'The Signature you specified is invalid');
+		throw new Refusal(403, 'SignatureDoesNotMatch', 'The Signature you specified is invalid', formatString(req, Headers, Query));
 }
 
 module.exports = { verify, Refusal };

@@ -1,7 +1,7 @@
 'use strict';
 /*
- * What the endpoint keeps: bodies in files below one directory, everything else in memory.  An object is a list of such files, so
- * that completing an upload of any size moves no byte.
+ * The data of the endpoint: bodies are files in one directory, everything else is in memory.  An object is a list of such
+ * files, so that completing an upload of any size moves no byte.
  */
 const fs = require('fs');
 const path = require('path');
@@ -9,14 +9,14 @@ const crypto = require('crypto');
 const { Crc64, combine } = require('./crc64');
 
 /*
- * Nobody can compute these from the data.  That of an object made of parts is another each time; that of one body is the same for
- * the same bytes, since a request of a client that died may arrive, whole, after its successor has sent that part again.
+ * A client cannot compute these ETags from the data.  An object of parts gets a new ETag each time.  Equal bodies get equal
+ * ETags, because a dead client's request may arrive after its successor has sent the same part again.
  */
 const salt = crypto.randomBytes(16);
 const objectEtag = () => crypto.randomBytes(16).toString('hex');
 const bodyEtag = (crc, size) => crypto.createHmac('sha256', salt).update(`${crc} ${size}`).digest('hex').slice(0, 32);
 
-/* One body on its way into a file, its CRC with it. */
+/* A body that is written to a file, and its CRC. */
 class Body {
 	constructor(file) {
 		this.file = file;
@@ -53,7 +53,7 @@ class Store {
 		this.serial = 0;
 		this.objects = new Map(); /* "bucket/key" to object */
 		this.uploads = new Map(); /* id to upload */
-		this.puts = new Map();	  /* "bucket/key" to how often it was written */
+		this.puts = new Map();	  /* "bucket/key" to the number of writes */
 		fs.mkdirSync(dir, { recursive: true });
 	}
 
@@ -66,7 +66,7 @@ class Store {
 			fs.rmSync(segment.file, { force: true });
 	}
 
-	/* A GET under way of an object that is replaced meanwhile is cut; a client must cope with that anyway. */
+	/* Replacing an object cuts its running GETs; a client must cope with that anyway. */
 	put(bucket, key, segments, etag, headers) {
 		const name = `${bucket}/${key}`;
 		const old = this.objects.get(name);
@@ -83,7 +83,7 @@ class Store {
 		return object;
 	}
 
-	/* A range of an object as a body of its own. */
+	/* Copies a range of an object to a new body. */
 	copyRange(object, first, size, corrupt) {
 		const body = this.newBody(), buf = Buffer.allocUnsafe(1 << 20);
 		let skip = first, left = size;
@@ -137,7 +137,7 @@ class Store {
 			Store.release([old]);
 	}
 
-	/* Parts that the list leaves out are thrown away, as the store does. */
+	/* Makes the object; discards parts that are not in the list, as the store does. */
 	complete(upload, numbers) {
 		const segments = numbers.map((n) => upload.parts.get(n));
 		for (const [n, part] of upload.parts)

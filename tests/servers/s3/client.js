@@ -1,11 +1,11 @@
 'use strict';
 /*
- * The vendor's own client against the endpoint: that it speaks what Amazon's clients speak, and refuses what they would have
- * refused.
+ * Runs the vendor's own client against the endpoint: the endpoint must serve this client, and refuse what Amazon's servers
+ * refuse.
  *
  *   node client.js PORT BUCKET ID SECRET
  *
- * Prints what it found, a JSON object of booleans, all of which should be true.
+ * Prints a JSON object of booleans, which should all be true.
  */
 const { Readable } = require('stream');
 const s3 = require('@aws-sdk/client-s3');

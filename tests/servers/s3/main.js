@@ -1,13 +1,29 @@
 'use strict';
 /*
- * An S3 endpoint that knows the additional checksums CRC32C and CRC32, and is as strict about them as Amazon's and MinIO's are
- * together: no gateway that Debian has knows them.  Path addressing, everything in memory.
+ * An S3 endpoint with the additional checksums CRC32C and CRC32, as strict about them as Amazon's and MinIO's servers
+ * together; no gateway in Debian has these checksums.  It uses path addressing and keeps everything in memory.
  *
  *   node main.js --bucket NAME --key ID:SECRET [--port N]
  *
- * Prints {"port":…} when it listens; ends when its stdin does.  Beside S3 it takes, unsigned:
- *   POST /-/wrong OPERATION   that operation's answers (PutObject, UploadPart, HeadObject) say another checksum; "" for none
- *   POST /-/reset             everything is gone
+ * Prints {"port":…} when it listens; exits when its stdin ends.  Besides S3 it takes, without signatures:
+ *   POST /-/wrong OPERATION   answers to OPERATION (PutObject, UploadPart, HeadObject) state a wrong checksum; "" ends this
+ *   POST /-/reset             forgets everything
+ *   POST /-/encrypt KIND      objects are encrypted from now on unless a request says how: AES256, aws:kms, aws:kms:dsse,
+ *                             SSE-C (as if with the key of a client); with " quiet", answers to PUTs do not say so; "ignore":
+ *                             nothing is encrypted, whatever a request asks for; "own": not encrypted, but with ETags of its own
+ *   POST /-/keys {id: key}    accepts these keys from now on, too: {secret, token, until}, see sign.js; null ends one
+ *   POST /-/deny OPERATION... such requests are refused with AccessDenied
+ *   POST /-/swap KEY          another program replaces the object right after the next HEAD of it
+ *   POST /-/conditions WORD   "none": a condition on DELETE is answered with 501; "" ends this
+ *   POST /-/headers JSON      answers to GetObject and HeadObject have these headers too: [[name, value], ...]
+ *   POST /-/behave JSON       other servers' ways, until the next such request:
+ *     lists: "parts only" (ListParts states the checksum of each part alone, as Ceph 20), "other" (it answers another document),
+ *            "html" (a page), a status (it is refused with it)
+ *     unconditional: operations that refuse If-None-Match with 501, as Swift 2.30
+ *     tags: how an object of parts is tagged, of an upload that ends now: "own", "count" (another number), "plain" (no number)
+ *     weak: operations whose answers have a weak ETag
+ *     damaged: operations that make an object, or a copied part, of other bytes, with the ETag that these have
+ *   GET /-/objects            {key: {encryption, key}}
  *   GET /-/log                [operation, status, code] of every request so far
  */
 const crypto = require('crypto');
@@ -20,19 +36,28 @@ const { values } = parseArgs({ options: {
 	bucket: { type: 'string' }, key: { type: 'string' }, port: { type: 'string', default: '0' } } });
 const [id, secret] = values.key.split(':');
 const TRAILER = 'STREAMING-UNSIGNED-PAYLOAD-TRAILER';
-let objects, uploads, log, wrong, serial = 0;
+const KEPT = /^(x-amz-meta-.*|cache-control|content-disposition|content-language|expires)$/;
+let objects, uploads, log, wrong, encrypt, quiet, deny, extra, swap, conditions, keys, ways, serial = 0;
 
 function reset() {
 	objects = new Map();
 	uploads = new Map();
 	log = [];
 	wrong = '';
+	encrypt = '';
+	quiet = false;
+	deny = [];
+	extra = [];
+	swap = '';
+	conditions = '';
+	keys = { [id]: { secret } };
+	ways = {};
 }
 
 class Refusal extends Error {
-	constructor(status, code, message) {
+	constructor(status, code, message, signed) {
 		super(message || code);
-		Object.assign(this, { status, code });
+		Object.assign(this, { status, code, signed });
 	}
 }
 
@@ -41,7 +66,7 @@ const md5 = (data) => crypto.createHash('md5').update(data).digest();
 const xml = (name, ...inner) => `<${name}>${inner.join('')}</${name}>`;
 const escape = (s) => s.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-/* Takes a framed body apart: its data and its trailer. */
+/* Splits a framed body into its data and its trailer. */
 function unframe(body) {
 	const parts = [];
 	let at = 0;
@@ -79,7 +104,7 @@ function unframe(body) {
 	return { data: Buffer.concat(parts), trailer };
 }
 
-/* The data of a PUT and the checksum that came with it: {data, algorithm, sum}. */
+/* Returns the data of a PUT and its checksum: {data, algorithm, sum}. */
 function receive(req, body) {
 	const h = req.headers, sha = h['x-amz-content-sha256'];
 	let given = h, data = body;
@@ -110,17 +135,75 @@ function receive(req, body) {
 	return { data };
 }
 
+const kept = (req) => Object.fromEntries(Object.entries(req.headers).filter(([name]) => KEPT.test(name)));
+
+/* How an object is encrypted: {kind, key, headers of answers}. */
+function encryption(req) {
+	const kind = encrypt === 'ignore' || encrypt === 'own' ? '' : req.headers['x-amz-server-side-encryption'] || encrypt;
+	const key = req.headers['x-amz-server-side-encryption-aws-kms-key-id'];
+	const said = kind === 'SSE-C' ? { 'x-amz-server-side-encryption-customer-algorithm': 'AES256' } :
+		kind ? { 'x-amz-server-side-encryption': kind } : {};
+	return { kind, key, said };
+}
+
+/* With keys of a key service or of a client, an ETag looks like an MD5 and is none. */
+const tag = (etag, { kind }) => encrypt === 'own' || (kind && kind !== 'AES256') ?
+	etag.replace(/^[0-9a-f]{32}/, crypto.randomBytes(16).toString('hex')) : etag;
+
 const sumHeaders = (algorithm, sum, operation) => algorithm ? { [`x-amz-checksum-${algorithm.toLowerCase()}`]:
 	operation === wrong ? sums[algorithm].of([Buffer.from(sum)]) : sum } : {};
 
+const does = (way, operation) => (ways[way] || []).includes(operation);
+const damage = (data, operation) => does('damaged', operation) ? Buffer.concat([data.subarray(0, -1), Buffer.from([data.at(-1) ^ 1])]) : data;
+
+/* If-None-Match: *. */
+function checkAbsent(req, key, operation) {
+	if (req.headers['if-none-match'] !== '*')
+		return;
+	if (does('unconditional', operation))
+		refuse(501, 'NotImplemented', 'Conditional requests are not supported.');
+	if (objects.has(key))
+		refuse(412, 'PreconditionFailed');
+}
+
+/* The ETag of an object of parts. */
+function tagOfParts(parts) {
+	const digest = md5(Buffer.concat(parts.map((p) => Buffer.from(p.etag, 'hex')))).toString('hex');
+	return { own: `${digest}/of-${parts.length}-parts`, count: `${digest}-${parts.length + 1}`, plain: digest }[ways.tags] ||
+		`${digest}-${parts.length}`;
+}
+
+/* The object that a copy is of, or a range of it. */
+function copied(req) {
+	const [, bucket, key] = /^\/?([^/]+)\/(.*)$/s.exec(decodeURIComponent(req.headers['x-amz-copy-source']));
+	const o = (bucket === values.bucket && objects.get(key)) || refuse(404, 'NoSuchKey');
+	const range = /^bytes=(\d+)-(\d+)$/.exec(req.headers['x-amz-copy-source-range'] || '');
+	if ((req.headers['x-amz-copy-source-if-match'] || `"${o.etag}"`) !== `"${o.etag}"`)
+		refuse(412, 'PreconditionFailed');
+	return { ...o, data: range ? o.data.subarray(Number(range[1]), Number(range[2]) + 1) : o.data };
+}
+
 const operations = {
+	CopyObject(req, key) {
+		const from = copied(req), data = damage(from.data, 'CopyObject');
+		const etag = data === from.data ? from.etag : md5(data).toString('hex');
+		objects.set(key, { ...from, data, etag });
+		return [{}, xml('CopyObjectResult', xml('ETag', `&quot;${etag}&quot;`))];
+	},
+
+	UploadPartCopy(req, key, url, body, upload) {
+		const data = damage(copied(req).data, 'UploadPartCopy'), etag = md5(data).toString('hex');
+		upload.parts.set(Number(url.searchParams.get('partNumber')), { data, etag });
+		return [{}, xml('CopyPartResult', xml('ETag', `&quot;${etag}&quot;`))];
+	},
+
 	PutObject(req, key, url, body) {
-		const { data, algorithm, sum } = receive(req, body), etag = md5(data).toString('hex');
+		const { data, algorithm, sum } = receive(req, body), how = encryption(req), etag = tag(md5(data).toString('hex'), how);
 		const coding = (req.headers['content-encoding'] || '').split(',').filter((c) => c && c !== 'aws-chunked').join();
-		if (req.headers['if-none-match'] === '*' && objects.has(key))
-			refuse(412, 'PreconditionFailed');
-		objects.set(key, { data, etag, algorithm, sum, type: 'FULL_OBJECT', coding, of: req.headers['content-type'] });
-		return [{ ETag: `"${etag}"`, ...sumHeaders(algorithm, sum, 'PutObject'),
+		checkAbsent(req, key, 'PutObject');
+		objects.set(key, { data, etag, algorithm, sum, type: 'FULL_OBJECT', coding, of: req.headers['content-type'],
+			how, kept: kept(req) });
+		return [{ ETag: `"${etag}"`, ...(quiet ? {} : how.said), ...sumHeaders(algorithm, sum, 'PutObject'),
 			...(algorithm ? { 'x-amz-checksum-type': 'FULL_OBJECT' } : {}) }];
 	},
 
@@ -129,8 +212,9 @@ const operations = {
 		if (algorithm && !sums[algorithm])
 			refuse(400, 'InvalidRequest', 'Checksum algorithm provided is unsupported.');
 		const upload = `upload-${++serial}`, coding = req.headers['content-encoding'] || '';
-		uploads.set(upload, { key, algorithm, type, coding, of: req.headers['content-type'], parts: new Map() });
-		return [algorithm ? { 'x-amz-checksum-algorithm': algorithm, 'x-amz-checksum-type': type } : {},
+		const how = encryption(req);
+		uploads.set(upload, { key, algorithm, type, coding, of: req.headers['content-type'], parts: new Map(), how, kept: kept(req) });
+		return [{ ...(quiet ? {} : how.said), ...(algorithm ? { 'x-amz-checksum-algorithm': algorithm, 'x-amz-checksum-type': type } : {}) },
 			xml('InitiateMultipartUploadResult', xml('Key', escape(key)), xml('UploadId', upload))];
 	},
 
@@ -139,16 +223,21 @@ const operations = {
 		if (part.algorithm !== upload.algorithm)
 			refuse(400, 'InvalidRequest', `Checksum Type mismatch occurred, expected checksum Type: ${
 				upload.algorithm || null}, actual checksum Type: ${part.algorithm || null}`);
-		part.etag = md5(part.data).toString('hex');
+		part.etag = tag(md5(part.data).toString('hex'), upload.how);
 		upload.parts.set(Number(url.searchParams.get('partNumber')), part);
-		return [{ ETag: `"${part.etag}"`, ...sumHeaders(part.algorithm, part.sum, 'UploadPart') }];
+		return [{ ETag: `"${part.etag}"`, ...(quiet ? {} : upload.how.said), ...sumHeaders(part.algorithm, part.sum, 'UploadPart') }];
 	},
 
 	ListParts(req, key, url, body, upload) {
+		if (Number(ways.lists))
+			refuse(Number(ways.lists), 'Refused');
+		if (ways.lists === 'other' || ways.lists === 'html')
+			return [{ 'Content-Type': ways.lists === 'html' ? 'text/html' : 'application/xml' }, '<page><Key>0</Key></page>'];
+		const stated = upload.algorithm && ways.lists !== 'parts only';
 		const parts = [...upload.parts].sort(([a], [b]) => a - b).map(([number, p]) => xml('Part', xml('PartNumber', number),
 			xml('ETag', `&quot;${p.etag}&quot;`), xml('Size', p.data.length),
 			p.sum ? xml(`Checksum${p.algorithm}`, p.sum) : ''));
-		return [{}, xml('ListPartsResult', xml('IsTruncated', 'false'), ...parts, ...(upload.algorithm ?
+		return [{}, xml('ListPartsResult', xml('IsTruncated', 'false'), ...parts, ...(stated ?
 			[xml('ChecksumAlgorithm', upload.algorithm), xml('ChecksumType', upload.type)] : []))];
 	},
 
@@ -171,11 +260,11 @@ const operations = {
 		const said = algorithm && req.headers[`x-amz-checksum-${algorithm.toLowerCase()}`];
 		if (said && said !== sum)
 			refuse(400, 'BadDigest', `The ${algorithm} you specified did not match the calculated checksum.`);
-		if (req.headers['if-none-match'] === '*' && objects.has(key))
-			refuse(412, 'PreconditionFailed');
-		const etag = `${md5(Buffer.concat(parts.map((p) => Buffer.from(p.etag, 'hex')))).toString('hex')}-${parts.length}`;
-		objects.set(key, { data: Buffer.concat(parts.map((p) => p.data)), etag, algorithm, sum, type, coding: upload.coding,
-			of: upload.of });
+		checkAbsent(req, key, 'CompleteMultipartUpload');
+		const whole = Buffer.concat(parts.map((p) => p.data)), data = damage(whole, 'CompleteMultipartUpload');
+		const etag = tag(data === whole ? tagOfParts(parts) : tagOfParts([{ etag: '00' }, ...parts.slice(1)]), upload.how);
+		objects.set(key, { data, etag, algorithm, sum, type, coding: upload.coding,
+			of: upload.of, how: upload.how, kept: upload.kept });
 		uploads.delete(url.searchParams.get('uploadId'));
 		return [{}, xml('CompleteMultipartUploadResult', xml('ETag', `&quot;${etag}&quot;`),
 			algorithm ? xml(`Checksum${algorithm}`, sum) + xml('ChecksumType', type) : '')];
@@ -195,7 +284,7 @@ const operations = {
 
 	GetObject(req, key) {
 		const o = objects.get(key) || refuse(404, 'NoSuchKey'), range = /^bytes=(\d+)-(\d+)$/.exec(req.headers.range || '');
-		const headers = { ETag: `"${o.etag}"`, ...(o.of ? { 'Content-Type': o.of } : {}), ...(o.coding ? { 'Content-Encoding':
+		const headers = { ETag: `"${o.etag}"`, ...o.kept, ...o.how.said, ...Object.fromEntries(extra), ...(o.of ? { 'Content-Type': o.of } : {}), ...(o.coding ? { 'Content-Encoding':
 			o.coding } : {}), ...(o.algorithm && req.headers['x-amz-checksum-mode'] === 'ENABLED' && !range ?
 			{ ...sumHeaders(o.algorithm, o.sum, 'HeadObject'), 'x-amz-checksum-type': o.type } : {}) };
 		if (!range)
@@ -205,48 +294,82 @@ const operations = {
 	},
 
 	DeleteObject(req, key) {
+		const match = req.headers['if-match'];
+		if (match && conditions === 'none')
+			refuse(501, 'NotImplemented');
+		if (match && objects.has(key) && match !== `"${objects.get(key).etag}"`)
+			refuse(412, 'PreconditionFailed');
 		objects.delete(key);
 		return [{}, null, 204];
 	},
 };
-operations.HeadObject = operations.GetObject;
+operations.HeadObject = (req, key) => {
+	const answer = operations.GetObject(req, key);
+	if (swap === key) {
+		const data = Buffer.from('another');
+		objects.set(key, { ...objects.get(key), data, etag: md5(data).toString('hex'), algorithm: undefined });
+		swap = '';
+	}
+	return answer;
+};
 
-function operation(method, query) {
+function operation(method, query, copies) {
 	if (query.has('uploads'))
 		return method === 'POST' ? 'CreateMultipartUpload' : 'ListMultipartUploads';
 	if (query.has('uploadId'))
-		return { PUT: 'UploadPart', POST: 'CompleteMultipartUpload', GET: 'ListParts', DELETE: 'AbortMultipartUpload' }[method];
-	return { PUT: 'PutObject', GET: 'GetObject', HEAD: 'HeadObject', DELETE: 'DeleteObject' }[method];
+		return { PUT: copies ? 'UploadPartCopy' : 'UploadPart', POST: 'CompleteMultipartUpload', GET: 'ListParts', DELETE: 'AbortMultipartUpload' }[method];
+	return { PUT: copies ? 'CopyObject' : 'PutObject', GET: 'GetObject', HEAD: 'HeadObject', DELETE: 'DeleteObject' }[method];
 }
 
 function control(path, body) {
 	if (path === '/-/wrong')
 		wrong = body.toString();
+	else if (path === '/-/encrypt')
+		[encrypt, quiet] = [body.toString().split(' ')[0], body.toString().endsWith(' quiet')];
+	else if (path === '/-/deny')
+		deny = body.toString().split(' ');
+	else if (path === '/-/swap')
+		swap = body.toString();
+	else if (path === '/-/conditions')
+		conditions = body.toString();
+	else if (path === '/-/keys')
+		Object.assign(keys, JSON.parse(body));
+	else if (path === '/-/headers')
+		extra = JSON.parse(body);
+	else if (path === '/-/behave')
+		ways = JSON.parse(body);
+	else if (path === '/-/objects')
+		return JSON.stringify(Object.fromEntries([...objects].map(([key, o]) => [key, { encryption: o.how.kind, key: o.how.key }])));
 	else if (path === '/-/reset')
 		reset();
 	return path === '/-/log' ? JSON.stringify(log) : '{}';
 }
 
 function answer(req, body) {
-	const url = new URL(req.url, 'http://endpoint'), name = operation(req.method, url.searchParams);
+	const url = new URL(req.url, 'http://endpoint'), name = operation(req.method, url.searchParams, req.headers['x-amz-copy-source']);
 	const [, bucket, key] = /^\/([^/]*)\/?(.*)$/s.exec(decodeURIComponent(req.url.split('?')[0]));
 	const upload = uploads.get(url.searchParams.get('uploadId'));
 	try {
-		const bad = check(req, url, { id, secret });
+		const bad = check(req, url, keys);
 		if (bad)
 			refuse(...bad);
+		if (deny.includes(name))
+			refuse(403, 'AccessDenied', 'Access Denied');
 		if (bucket !== values.bucket)
 			refuse(404, 'NoSuchBucket');
 		if (url.searchParams.has('uploadId') && (!upload || upload.key !== key))
 			refuse(404, 'NoSuchUpload');
 		const [headers, document, status] = operations[name](req, key, url, body, upload);
+		if (does('weak', name))
+			headers.ETag = `W/${headers.ETag}`;
 		log.push([name, status || 200, '']);
 		return [status || 200, headers, document];
 	} catch (e) {
 		if (!(e instanceof Refusal))
 			console.error(e);
 		log.push([name, e.status || 500, e.code || 'InternalError']);
-		return [e.status || 500, {}, xml('Error', xml('Code', e.code || 'InternalError'), xml('Message', escape(e.message)))];
+		return [e.status || 500, {}, xml('Error', xml('Code', e.code || 'InternalError'), xml('Message', escape(e.message)),
+			e.signed ? xml('CanonicalRequest', escape(e.signed)) : '')];
 	}
 }
 
@@ -257,7 +380,7 @@ const server = http.createServer({ maxHeaderSize: 64 * 1024 }, async (req, res) 
 		for await (const piece of req)
 			pieces.push(piece);
 	} catch (e) {
-		return; /* the client is gone, and nothing was taken */
+		return; /* the client is gone; nothing is stored */
 	}
 	const body = Buffer.concat(pieces);
 	if (req.url.startsWith('/-/'))

@@ -1,7 +1,7 @@
 'use strict';
 /*
  * The two 32-bit checksums of S3, eight bytes at a time: CRC-32C (check value of "123456789": e3069283), and CRC-32 (cbf43926),
- * which the vendor's client prefers.  Shares nothing with the code that it judges.
+ * which the vendor's client prefers.  The code shares nothing with the code that it judges.
  */
 class Crc {
 	constructor(polynomial) {
@@ -17,7 +17,7 @@ class Crc {
 				t[k][n] = (t[k - 1][n] >>> 8) ^ t[0][t[k - 1][n] & 0xff];
 	}
 
-	/* Base64 of the four bytes. */
+	/* Returns the four bytes in base64. */
 	of(buffers) {
 		const [a, b, c, d, e, f, g, h] = this.tables;
 		let crc = -1;
