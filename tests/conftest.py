@@ -30,7 +30,7 @@ def pytest_runtest_call(item):
     began = time.monotonic()
 
     def expired(number, frame):
-        left = began + seconds * patience() - time.monotonic()
+        left = began + seconds * max(3, patience()) - time.monotonic()
         if left <= 0:
             raise TimeoutError(f"the test took more than {seconds} s")
         signal.alarm(int(left) + 1)

@@ -31,14 +31,14 @@ def patience():
 def wait_until(predicate, timeout=10, what=None, step=0.02):
     """The first true value of predicate(); fails the test, saying what was waited for, when the time is over.
 
-    timeout: seconds on an idle machine; a busy one gets more."""
+    timeout: seconds on an idle machine; at least three times as many pass before the test fails, and more on a busy one."""
     began = time.monotonic()
     while True:
         taken = time.monotonic() - began
         value = predicate()
         if value:
             return value
-        if taken > timeout and taken > timeout * patience():
+        if taken > timeout * max(3, patience()):
             raise AssertionError(f"waited {timeout} s in vain for {what() if callable(what) else what or predicate.__name__}")
         time.sleep(step)
 

@@ -360,8 +360,8 @@ def test_a_store_that_one_node_does_not_know(ferryd, db, cos, spool, tmp_base):
     old = ferryd({"spool": spool.store()}, workers=4)
     put_many(db, spool.put("a", 1000), "new://k#", 10)
     old.wait_log("store new is held as a destination: there is no store .*new.* in the configuration of this node")
-    state = wait_until(lambda: db.sql("SELECT * FROM ferry.store WHERE store = 'new'"), what="the view")[0]
-    assert (state["state"], state["waiting"]) == ("unknown", 10)
+    wait_until(lambda: db.sql("SELECT state, waiting FROM ferry.store WHERE store = 'new'") == [{"state": "unknown", "waiting": 10}],
+               what="the tasks that were claimed before the hold to go back")
     assert count(db, "state = 'queued'") == 10
     ferryd({"spool": spool.store(), "new": {"kind": "file", "root": new}}, workers=2)
     put_many(db, "spool://a", "new://more#", 100)
