@@ -109,9 +109,11 @@ class Run:
             os.chmod(place, 0o777)
         for task in self.tasks:
             write_content(f"{scratch}/{task.number}", task.content, task.size)
-        sums = self.sums([f"{scratch}/{task.number}" for task in self.tasks])
+            if task.changes_at:
+                write_content(f"{scratch}/{task.number}.changed", task.changed_content, task.size)
+        sums = self.sums(sorted(glob.glob(f"{scratch}/*")))
         for task in self.tasks:
-            task.crc64 = sums[f"{scratch}/{task.number}"]
+            task.crc64, task.crc64_changed = sums[f"{scratch}/{task.number}"], sums.get(f"{scratch}/{task.number}.changed")
             if task.story != "missing":
                 self.place_source(task, f"{scratch}/{task.number}")
             elif task.source == "http":
@@ -233,6 +235,20 @@ class Run:
         else:
             self.gateway.call("DELETE", self.ceph.SOURCE, f"{self.seed}/{task.number}")
 
+    def change(self, task):
+        """Replaces the source by another object of its size, as a producer that writes the object again does."""
+        self.disturber.note(f"the source of task {task.id} changes")
+        content = content_bytes(task.changed_content, task.size)
+        if task.source == "spool":
+            with open(f"{self.spool}/{task.number}.new", "wb") as f:
+                f.write(content)
+            os.chmod(f.name, 0o644)
+            os.rename(f.name, f"{self.spool}/{task.number}")
+        elif task.source == "cos":
+            self.client.call("PUT", f"source/{task.number}", body=content)
+        else:
+            self.gateway.put(self.ceph.SOURCE, f"{self.seed}/{task.number}", content)
+
     def ask(self, task, verb, *more):
         if task.id is None:
             return
@@ -251,6 +267,8 @@ class Run:
                 found.append((task.at, lambda task=task: self.insert(task)))
             if task.vanishes_at:
                 found.append((task.vanishes_at, lambda task=task: self.vanish(task)))
+            if task.changes_at:
+                found.append((task.changes_at, lambda task=task: self.change(task)))
             if task.cancel_at:
                 found.append((task.cancel_at, lambda task=task: self.ask(task, "cancel")))
             if task.reprioritise_at:

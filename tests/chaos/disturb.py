@@ -15,7 +15,7 @@ WEIGHTS = {"kill worker": 5, "kill master": 2, "kill node": 1.5, "stop": 2, "HUP
            "QUIT": 0.5,
            "restart database": 0.5, "database away": 0.4, "end sessions": 2, "cut database": 1,
            "pause": 1, "limits": 1, "reap": 1,
-           "store errors": 3, "store slows down": 1.5, "store corrupts": 2, "answers lost": 3, "store holds": 2,
+           "store errors": 3, "store answers HTML": 2, "keys refused": 1.5, "store slows down": 1.5, "store corrupts": 2, "answers lost": 3, "store holds": 2,
            "cut store": 2, "cut origin": 1}
 FREEZES = {"freeze worker": 2, "freeze master": 1.5, "freeze node": 1}
 HOGS = {"exhaust memory": 3}

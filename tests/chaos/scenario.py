@@ -21,9 +21,10 @@ class Task:
     size: int
     key: str
     columns: dict = dataclasses.field(default_factory=dict)
-    story: str = "plain"     # missing, vanishes, wrong crc64, wrong size, contest, chain, dedup, hog, crash
+    story: str = "plain"     # missing, vanishes, changes, wrong crc64, wrong size, contest, chain, dedup, hog, crash
     before: bool = False     # a foreign object is at the destination
     vanishes_at: float = 0
+    changes_at: float = 0    # the source is replaced by another object of its size
     cancel_at: float = 0
     retry_at: float = 0
     reprioritise_at: float = 0
@@ -34,11 +35,21 @@ class Task:
     id: int = None
     refused: bool = False    # its dedup_key was taken
     crc64: int = None
+    crc64_changed: int = None  # of the object that replaced the source
     retried: bool = False
 
     @property
     def content(self):
         return f"{self.seed} t{self.number}"
+
+    @property
+    def changed_content(self):
+        return f"{self.content} changed"
+
+    @property
+    def crc64s(self):
+        """Of the objects that the task may have carried."""
+        return [crc64 for crc64 in (self.crc64, self.crc64_changed) if crc64 is not None]
 
     @property
     def if_exists(self):
@@ -89,8 +100,8 @@ class Scenario:
 
     def add(self, at):
         r = self.random
-        story = r.choices(("plain", "right crc64", "wrong crc64", "wrong size", "missing", "vanishes", "contest", "chain", "dedup",
-                           "cancelled", "hog", "crash"), (40, 8, 5, 3, 3, 5, 8, 8, 6, 14, 2, 2))[0]
+        story = r.choices(("plain", "right crc64", "wrong crc64", "wrong size", "missing", "vanishes", "changes", "contest", "chain", "dedup",
+                           "cancelled", "hog", "crash"), (40, 8, 5, 3, 3, 5, 6, 8, 8, 6, 14, 2, 2))[0]
         if story in ("hog", "crash") and not self.poison:
             story = "plain"
         if story == "contest":
@@ -115,6 +126,11 @@ class Scenario:
                 task.columns.pop("expect_size", None)
             if story == "vanishes":
                 task.vanishes_at = at + 0.1 + r.random() * 2
+            if story == "changes":
+                task.source = "spool" if task.source == "http" else task.source
+                task.size = max(task.size, r.choice((1000, 12 * MIB)))
+                task.columns.pop("expect_size", None)
+                task.changes_at = at + r.random() * 2
             if story == "cancelled":
                 task.size = max(task.size, r.choice((0, 12 * MIB)))
                 task.columns.pop("expect_size", None)

@@ -155,6 +155,17 @@ class StoreTrouble:
                                                     "copy", "copy-part")))
         self.fault(self.random.choice((0.3, 1, 3)), {"status": self.random.choice((500, 503, 502, 504))}, **match)
 
+    def store_answers_HTML(self):
+        """As a proxy or a captive portal in front of the store does.  Not for a PUT of a source: its producer would take that for success."""
+        page = {"page": "<html><body>Who are you?</body></html>", "pageStatus": self.random.choice((200, 200, 206, 403, 503))}
+        match = self.random.choice(({"op": "put", "key": "/^o/"}, self.op("part", "complete", "get", "head", "list-parts", "copy",
+                                                                           "copy-part")))
+        self.fault(self.random.choice((0.3, 1, 3)), page, **match)
+
+    def keys_refused(self):
+        match = self.random.choice(({"op": "put", "key": "/^o/"}, self.op("part", "complete", "get", "head", "copy")))
+        self.fault(self.random.choice((0.3, 1, 3)), {"status": 403, "code": "InvalidAccessKeyId"}, **match)
+
     def store_slows_down(self):
         self.fault(self.random.choice((0.5, 2)), {"status": 503, "code": "SlowDown"})
 

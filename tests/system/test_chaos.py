@@ -29,7 +29,7 @@ def test_invariants_find_deliberate_damage(tmp_base, db, cos):
                           f"of {stored.key} is left at the store", f"task {other.id}: is failed (None: so)",
                           "says that a task is done which is not",
                           f".ferry-{file.id}-1.tmp is left", "foreign file foreign-0"]
-    _, problems = chaos(tmp_base, db, cos, 6, 2, nodes=1, rate=8, every=1000, spoil=spoil)
+    _, problems = chaos(tmp_base, db, cos, 4, 2, nodes=1, rate=8, every=1000, spoil=spoil)
     for expected in spoil.expected:
         assert sum(expected in problem.split("\n")[0] for problem in problems) == 1, (expected, problems)
     assert len(problems) == len(spoil.expected), problems

@@ -17,8 +17,9 @@ LONG = "FERRY_LONG" in os.environ
 OUTAGE = 600 if LONG else 3  # seconds
 TASKS = 1000
 HTTP = {"allow": ["127.0.0.1", "localhost"], "private": True}
-HOLD = r"store \S+ is held as a"
-OVER = r"store \S+ is well again as a"
+HOLD = r'msg="store \S+ is held as a'
+OVER = r'msg="store \S+ is well again as a'
+pytestmark = pytest.mark.limit(OUTAGE + 120)
 
 
 def put_many(db, source, destination, count=TASKS, **columns):
