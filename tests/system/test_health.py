@@ -393,7 +393,7 @@ def test_another_node_tells_that_the_store_is_well(ferryd, db, cos, spool):
     put_many(db, spool.put("a", 1000), f"cos://{BUCKET}/k#", 100)
     for node in nodes:
         node.wait_log(HOLD, timeout=30)
-    assert db.one("SELECT count(*) FROM ferry.hold") == 2
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.hold") == 2, 10, "the rows of both holds")
     gate.open()
     wait_until(lambda: count(db, "state = 'done'") == 100, 30, "all tasks")
     for node in nodes:

@@ -147,7 +147,8 @@ def test_restore_worker_aborts_the_upload_that_the_database_does_not_know(ferryd
     snapshot.restore()
     daemon.wait_log(f"task {task}: the database does not know its upload: aborted", timeout=20)
     assert len(theirs) == 1 and cos.uploads() == [] and count(db, "upload") == 0
-    assert daemon.log(f"task {task}: the claim was revoked; dropped") and count(db, "task") == 0
+    daemon.wait_log(f"task {task}: the claim was revoked; dropped")
+    assert count(db, "task") == 0
 
 
 def test_restore_to_the_moment_between_claim_and_upload(wired, db, cos, spool):
