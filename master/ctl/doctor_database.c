@@ -1,6 +1,6 @@
 /*
- * The database as the daemon's role sees it: the connection, its TLS, schema, sequences, rights,
- * room for connections, and the nodes that hold a lease.
+ * The database as the daemon's role sees it: the connection, a pooler in between, TLS, schema,
+ * sequences, rights, room for connections, and the nodes that hold a lease.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/db/backends.h"
 #include "common/db/db.h"
 #include "master/ctl/doctor.h"
 
@@ -111,6 +112,38 @@ verifies(PGconn *conn)
 			verified = strncmp(o->val, "verify-", 7) == 0;
 	PQconninfoFree(options);
 	return verified;
+}
+
+/* Returns the number of the backend that answers; 0 if none does. */
+static long
+ask_backend(PGconn *conn)
+{
+	enum { BACKEND };
+	PGresult *res = PQexec(conn, backends_sql);
+	long pid = PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1
+		       ? strtol(PQgetvalue(res, 0, BACKEND), NULL, 10)
+		       : 0;
+
+	PQclear(res);
+	return pid;
+}
+
+/* A pooler that has no server left for a second connection is not judged, as in ferryd. */
+static void
+check_pooler(struct doctor *d, const char *conninfo)
+{
+	PGconn *conns[] = { d->ctl->conn, PQconnectdb(conninfo) };
+	struct backends b = { .verdict = BACKENDS_ASKED };
+	long pid = 1;
+
+	while (b.verdict == BACKENDS_ASKED && pid != 0)
+		if ((pid = ask_backend(conns[backends_turn(&b)])) != 0)
+			backends_note(&b, pid);
+	PQfinish(conns[1]);
+	if (b.verdict == BACKENDS_SHARED)
+		doctor_tell(d, DOCTOR_FAIL, "pooler", "%s", db_shared_why);
+	else if (b.verdict == BACKENDS_KEPT)
+		doctor_tell(d, DOCTOR_OK, "pooler", "none, or each connection keeps its server");
 }
 
 static void
@@ -274,6 +307,7 @@ doctor_database(struct doctor *d, const char *conninfo)
 		    "it lets one connection in and not the next; raise max_connections");
 		return;
 	}
+	check_pooler(d, conninfo);
 	check_tls(d);
 	check_rights(d);
 	if (!check_schema(d))

@@ -242,13 +242,13 @@ void
 link_run(struct node *n)
 {
 	switch (pooler_take(n)) {
-	case POOLER_SHARES:
+	case BACKENDS_SHARED:
 		pooler_shares(n);
 		break;
-	case POOLER_KEEPS:
+	case BACKENDS_KEPT:
 		listen_and_ask(n);
 		break;
-	case POOLER_ASKED:
+	case BACKENDS_ASKED:
 		break;
 	}
 	if (n->schema_at == 0 || n->schema_at > clock_ms() || !db_is_up(n->db))

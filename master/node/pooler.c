@@ -11,33 +11,11 @@
 static const struct db_stmt stmt_backend = {
 	.name = "backend",
 	.nparams = 0,
-	.sql = "SELECT pg_backend_pid()",
+	.sql = backends_sql,
 };
 enum { BACKEND };
 
-/* Which connection asks.  No round through a few servers gives each connection its own again. */
-static const int order[] = { 0, 1, 1, 0, 0, 1 };
-#define STEPS ((int)(sizeof(order) / sizeof(order[0])))
-
 static void ask_next(struct node *n);
-
-int
-pooler_turn(const struct pooler *p)
-{
-	return order[p->step];
-}
-
-void
-pooler_note(struct pooler *p, long backend)
-{
-	int who = order[p->step++];
-
-	if (backend == p->backends[!who] || (p->backends[who] != 0 && backend != p->backends[who]))
-		p->verdict = POOLER_SHARES;
-	else if (p->step == STEPS)
-		p->verdict = POOLER_KEEPS;
-	p->backends[who] = backend;
-}
 
 static void
 answered(void *arg, enum db_status status, PGresult *res)
@@ -45,12 +23,12 @@ answered(void *arg, enum db_status status, PGresult *res)
 	struct node *n = arg;
 	struct pooler *p = &n->pooler;
 
-	if (p->db == NULL || p->verdict != POOLER_ASKED)
+	if (p->db == NULL || p->backends.verdict != BACKENDS_ASKED)
 		return;
 	if (status == DB_OK)
-		pooler_note(p, strtol(PQgetvalue(res, 0, BACKEND), NULL, 10));
+		backends_note(&p->backends, strtol(PQgetvalue(res, 0, BACKEND), NULL, 10));
 	else
-		p->verdict = POOLER_KEEPS; /* not proven */
+		p->backends.verdict = BACKENDS_KEPT; /* not proven */
 	ask_next(n);
 }
 
@@ -59,9 +37,9 @@ ask_next(struct node *n)
 {
 	struct pooler *p = &n->pooler;
 
-	if (p->verdict == POOLER_ASKED)
+	if (p->backends.verdict == BACKENDS_ASKED)
 		db_submit(
-		    pooler_turn(p) == 0 ? n->db : p->db, &stmt_backend, NULL, DB_ONCE, answered, n);
+		    backends_turn(&p->backends) == 0 ? n->db : p->db, &stmt_backend, NULL, DB_ONCE, answered, n);
 }
 
 static void
@@ -79,9 +57,9 @@ on_down(void *arg, const char *why)
 
 	(void)why;
 	if (db_outage(n->pooler.db, &outage) && outage.shared)
-		n->pooler.verdict = POOLER_SHARES;
+		n->pooler.backends.verdict = BACKENDS_SHARED;
 	else
-		n->pooler.verdict = POOLER_KEEPS; /* not proven */
+		n->pooler.backends.verdict = BACKENDS_KEPT; /* not proven */
 }
 
 void
@@ -96,16 +74,16 @@ pooler_ask(struct node *n)
 	};
 }
 
-enum pooler_verdict
+enum backends_verdict
 pooler_take(struct node *n)
 {
-	enum pooler_verdict verdict = n->pooler.verdict;
+	enum backends_verdict verdict = n->pooler.backends.verdict;
 
 	if (n->pooler.db == NULL)
-		return POOLER_ASKED;
-	if (verdict == POOLER_ASKED && n->pooler.until <= clock_ms())
-		verdict = POOLER_KEEPS; /* not proven */
-	if (verdict != POOLER_ASKED)
+		return BACKENDS_ASKED;
+	if (verdict == BACKENDS_ASKED && n->pooler.until <= clock_ms())
+		verdict = BACKENDS_KEPT; /* not proven */
+	if (verdict != BACKENDS_ASKED)
 		pooler_close(n);
 	return verdict;
 }
@@ -140,7 +118,7 @@ pooler_deadline(const struct node *n)
 {
 	if (n->pooler.db == NULL)
 		return 0;
-	if (n->pooler.verdict != POOLER_ASKED)
+	if (n->pooler.backends.verdict != BACKENDS_ASKED)
 		return clock_ms();
 	return clock_earlier(db_deadline(n->pooler.db), n->pooler.until);
 }

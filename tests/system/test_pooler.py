@@ -1,7 +1,9 @@
 """PgBouncer in front of the database: in session mode all works, and transaction mode is refused by name."""
 
 import contextlib
+import json
 import os
+import re
 
 import psycopg2
 import pytest
@@ -62,6 +64,14 @@ def test_transaction_mode_is_refused_at_the_start(bouncer, ferryd, db, servers, 
     code, _, text = behind(ferryd, pooler, db, {}, workers=1).run("-d")
     assert code == os.EX_CONFIG, text
     assert "the database cannot be used" in text and NAMED in text, text
+
+
+@pytest.mark.parametrize("mode,level", [("session", "ok"), ("transaction", "fail")])
+def test_the_doctor_names_transaction_mode(bouncer, ferryd, db, mode, level):
+    pooler = bouncer(pool_mode=mode)
+    done = ferryctl("doctor", "--json", config=behind(ferryd, pooler, db, {}, workers=1).file, check=False)
+    (found,) = [finding for finding in json.loads(done.stdout) if finding["check"] == "pooler"]
+    assert found["level"] == level and bool(re.match(NAMED, found["text"])) == (level == "fail"), found
 
 
 def test_a_statement_that_another_has_prepared_names_transaction_mode(bouncer, ferryd, db):

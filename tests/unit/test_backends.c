@@ -2,10 +2,10 @@
  * Whether the numbers of the backends tell that a pooler gives a connection to others.  The order
  * in which such a pooler takes its free servers is its own.
  */
-#include "master/node/pooler.h"
+#include "common/db/backends.h"
 #include "tests/unit/tap.h"
 
-/* The backend for a statement of that connection, which is the so-manieth statement in all. */
+/* The backend for a statement of that connection, which is this statement of all, counted from 0. */
 typedef long pool_give(int who, int statement);
 
 static long
@@ -43,24 +43,24 @@ many_in_turn(int who, int statement)
 	return 100 + statement;
 }
 
-static enum pooler_verdict
+static enum backends_verdict
 ask(pool_give *give)
 {
-	struct pooler p = { .verdict = POOLER_ASKED };
+	struct backends b = { 0 };
 	int i;
 
-	for (i = 0; i < 20 && p.verdict == POOLER_ASKED; i++)
-		pooler_note(&p, give(pooler_turn(&p), i));
-	return p.verdict;
+	for (i = 0; i < 20 && b.verdict == BACKENDS_ASKED; i++)
+		backends_note(&b, give(backends_turn(&b), i));
+	return b.verdict;
 }
 
 int
 main(void)
 {
-	is_int(ask(own_server), POOLER_KEEPS, "each connection has its server");
-	is_int(ask(last_used), POOLER_SHARES, "both have the server that was used last");
-	is_int(ask(two_in_turn), POOLER_SHARES, "two servers serve in turn");
-	is_int(ask(three_in_turn), POOLER_SHARES, "three servers serve in turn");
-	is_int(ask(many_in_turn), POOLER_SHARES, "no connection gets the same server again");
+	is_int(ask(own_server), BACKENDS_KEPT, "each connection has its server");
+	is_int(ask(last_used), BACKENDS_SHARED, "both have the server that was used last");
+	is_int(ask(two_in_turn), BACKENDS_SHARED, "two servers serve in turn");
+	is_int(ask(three_in_turn), BACKENDS_SHARED, "three servers serve in turn");
+	is_int(ask(many_in_turn), BACKENDS_SHARED, "no connection gets the same server again");
 	return done_testing();
 }
