@@ -51,6 +51,17 @@ def may_fail(task):
     return "failed" in ends(task) and (not only_limited or (meets_itself(task) and task.if_exists == "fail"))
 
 
+def meets_damage(run, task, row):
+    """
+    Tells whether a task may have met its own object, damaged: the store spoiled a PUT whose answer was lost.  Nothing tells the object
+    from another program's, which must stay.
+    """
+    found = run.found(task)
+    return bool(task.if_exists != "overwrite" and not task.before and task.destination == "cos" and found
+                and found[0] == task.size and found[1] not in task.crc64s and run.disturber.counts.get("store corrupts")
+                and (row["error"] == "destination exists" or row["verified_by"] == "skipped"))
+
+
 def is_superseded(run, task, row):
     """Tells whether a task had begun, returned to the queue, and met a newer one of its dedup_key there."""
     said = re.fullmatch(r"superseded by task (\d+)", row["error"] or "")
@@ -72,7 +83,7 @@ def states(run, rows):
             yield task, "its row is gone"
             continue
         end = end_of(row)
-        if end == "cancelled" and is_superseded(run, task, row):
+        if end == "cancelled" and is_superseded(run, task, row) or meets_damage(run, task, row):
             pass
         elif end not in ends(task):
             yield task, f"is {end} ({row['error_class']}: {row['error']}), but may only be {' or '.join(sorted(ends(task)))}"
@@ -122,7 +133,7 @@ def objects(run, rows):
                 yield task, f"done; its row says crc64 {row['crc64']}, at its destination is {found}"
             else:
                 yield from headers(run, task)
-        elif end == "skipped" and meets_itself(task) and found in right:
+        elif end == "skipped" and meets_itself(task) and found in right or meets_damage(run, task, row):
             continue
         elif end == "cancelled" and found and found[0] == task.size:
             continue  # it may be spoiled: no worker has waited for the answer that says so
@@ -148,7 +159,7 @@ def groups(run, rows):
     """Checks the keys that several tasks write."""
     for number in sorted({t.group for t in run.tasks if t.story in ("contest", "chain")}):
         group = [t for t in run.tasks if t.group == number and t.id in rows]
-        if not group:
+        if not group or any(meets_damage(run, t, rows[t.id]) for t in group):
             continue
         done = [t for t in group if end_of(rows[t.id]) == "done"]
         found = run.found(group[0])
