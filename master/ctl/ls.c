@@ -27,7 +27,7 @@ static const struct sheet_column columns[] = {
 };
 
 /* Which tasks to list, as parameters of the statement. */
-enum { OF_STATE, OF_QUEUE, OF_STORE, WITH_TEXT, OF_CLASS, SINCE_MS, COUNT, NPARAMS };
+enum { OF_STATE, OF_QUEUE, OF_STORE, WITH_TEXT, OF_CLASS, SINCE_MS, COUNT, WITH_TAG, NPARAMS };
 
 struct ls {
 	const char *params[NPARAMS];
@@ -54,7 +54,7 @@ static const struct order {
 };
 #define NORDERS (sizeof(orders) / sizeof(orders[0]))
 
-enum { OPT_STORE = 256, OPT_TEXT, OPT_CLASS, OPT_SINCE, OPT_JSON, OPT_CSV, OPT_BYTES };
+enum { OPT_STORE = 256, OPT_TEXT, OPT_CLASS, OPT_SINCE, OPT_TAG, OPT_JSON, OPT_CSV, OPT_BYTES };
 
 static const struct option options[] = {
 	{ "count", required_argument, NULL, 'n' },
@@ -64,6 +64,7 @@ static const struct option options[] = {
 	{ "text", required_argument, NULL, OPT_TEXT },
 	{ "error", required_argument, NULL, OPT_CLASS },
 	{ "since", required_argument, NULL, OPT_SINCE },
+	{ "tag", required_argument, NULL, OPT_TAG },
 	{ "order", required_argument, NULL, 'o' },
 	{ "reverse", no_argument, NULL, 'r' },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -80,6 +81,7 @@ const char ctl_ls_options[] =
     "  --text TEXT             only tasks with this text in their source or destination\n"
     "  --error CLASS           only tasks whose last failure is of this class\n"
     "  --since DURATION        only tasks of the last 30s, 5m, 2h, 7d\n"
+    "  --tag NAME=VALUE        only tasks with this tag\n"
     "  -o, --order KEY         the largest id, size, done, tries, priority or finished first\n"
     "  -r, --reverse           the smallest first\n"
     "  --json, --csv           all columns, for programs\n"
@@ -109,7 +111,9 @@ static const char sql_inner[] =
     "        OR strpos(t.destination, $4::text) > 0)"
     "   AND ($5::text IS NULL OR t.error_class = $5::text)"
     "   AND ($6::bigint IS NULL"
-    "        OR t.created_at >= now() - $6::bigint * interval '1 millisecond')";
+    "        OR t.created_at >= now() - $6::bigint * interval '1 millisecond')"
+    "   AND ($8::text IS NULL OR t.tags ->> split_part($8::text, '=', 1)"
+    "        = substr($8::text, strpos($8::text, '=') + 1))";
 
 static bool
 is_state(const char *s)
@@ -171,6 +175,9 @@ take_filter(struct ls *ls, int c, const char *value)
 	case OPT_CLASS:
 		ls->params[OF_CLASS] = value;
 		return NULL;
+	case OPT_TAG:
+		ls->params[WITH_TAG] = value;
+		return strchr(value, '=') != NULL ? NULL : "NAME=VALUE is right";
 	default:
 		return take_since(ls, value);
 	}

@@ -13,15 +13,22 @@
 #include "common/base/memory.h"
 #include "common/base/uri.h"
 
-#define COLUMNS_MAX 16
+#define COLUMNS_MAX 20
+
+/* What becomes a JSON object of strings. */
+struct pairs {
+	const char *column; /* that takes the object */
+	const char *texts[64]; /* NAME=VALUE */
+	int n;
+};
 
 struct put {
 	/* The row. */
 	const char *columns[COLUMNS_MAX]; /* names, all from this file */
 	const char *values[COLUMNS_MAX];
 	int ncolumns;
-	const char *metadata[64]; /* NAME=VALUE */
-	int nmetadata;
+	struct pairs metadata;
+	struct pairs tags;
 
 	const char *dedup_key; /* or NULL */
 	bool wait;
@@ -35,7 +42,9 @@ enum {
 	OPT_TYPE,
 	OPT_CLASS,
 	OPT_META,
-	OPT_ATTEMPTS
+	OPT_ATTEMPTS,
+	OPT_TAG,
+	OPT_NOTIFY
 };
 
 static const struct option options[] = {
@@ -50,6 +59,8 @@ static const struct option options[] = {
 	{ "storage-class", required_argument, NULL, OPT_CLASS },
 	{ "meta", required_argument, NULL, OPT_META },
 	{ "max-attempts", required_argument, NULL, OPT_ATTEMPTS },
+	{ "tag", required_argument, NULL, OPT_TAG },
+	{ "notify", required_argument, NULL, OPT_NOTIFY },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -64,7 +75,9 @@ const char ctl_put_options[] =
     "  --content-type TYPE              of the new object; by default the source's\n"
     "  --storage-class CLASS            of the new object; by default the store's\n"
     "  --meta NAME=VALUE                user metadata; may be repeated\n"
-    "  --max-attempts NUMBER            failed transfers after which the task fails\n";
+    "  --max-attempts NUMBER            failed transfers after which the task fails\n"
+    "  --tag NAME=VALUE                 to find the task by; may be repeated\n"
+    "  --notify CHANNEL                 the channel that is told of the task's end\n";
 
 /* Sets a column, in place of an earlier value. */
 static void
@@ -127,19 +140,19 @@ set_if_exists(struct put *put, const char *value)
 }
 
 static int
-add_metadata(struct put *put, const char *pair)
+add_pair(struct pairs *pairs, const char *text)
 {
-	const char *equals = strchr(pair, '=');
+	const char *equals = strchr(text, '=');
 
-	if (equals == NULL || equals == pair) {
-		warnx("metadata \"%s\" is not of the form NAME=VALUE", pair);
+	if (equals == NULL || equals == text) {
+		warnx("%s \"%s\" is not of the form NAME=VALUE", pairs->column, text);
 		return -1;
 	}
-	if (put->nmetadata == (int)(sizeof(put->metadata) / sizeof(put->metadata[0]))) {
-		warnx("more than %d pairs of metadata", put->nmetadata);
+	if (pairs->n == (int)(sizeof(pairs->texts) / sizeof(pairs->texts[0]))) {
+		warnx("more than %d pairs of %s", pairs->n, pairs->column);
 		return -1;
 	}
-	put->metadata[put->nmetadata++] = pair;
+	pairs->texts[pairs->n++] = text;
 	return 0;
 }
 
@@ -172,9 +185,14 @@ take_option(struct put *put, int c)
 		set_column(put, "storage_class", optarg);
 		return 0;
 	case OPT_META:
-		return add_metadata(put, optarg);
+		return add_pair(&put->metadata, optarg);
 	case OPT_ATTEMPTS:
 		return set_number(put, "max_attempts", optarg, 1, 1000);
+	case OPT_TAG:
+		return add_pair(&put->tags, optarg);
+	case OPT_NOTIFY:
+		set_column(put, "notify", optarg);
+		return 0;
 	default:
 		return -1;
 	}
@@ -204,15 +222,15 @@ check_uris(const char *source, const char *destination)
 /* Makes a JSON object of the pairs, with the server's help.  *json is a heap string, NULL without
  * pairs.  Returns 0 or -1. */
 static int
-build_metadata(struct ctl *ctl, const struct put *put, char **json)
+build_object(struct ctl *ctl, const struct pairs *pairs, char **json)
 {
 	enum { OBJECT };
 	PGresult *res;
 	int i;
 
 	*json = NULL;
-	for (i = 0; i < put->nmetadata; i++) {
-		char *name = memory_strdup(put->metadata[i]), *equals = strchr(name, '=');
+	for (i = 0; i < pairs->n; i++) {
+		char *name = memory_strdup(pairs->texts[i]), *equals = strchr(name, '=');
 		const char *params[] = { *json != NULL ? *json : "{}", name, equals + 1 };
 
 		*equals = '\0';
@@ -225,6 +243,17 @@ build_metadata(struct ctl *ctl, const struct put *put, char **json)
 		if (*json == NULL)
 			return -1;
 	}
+	return 0;
+}
+
+/* Sets the column of the pairs, if there are any, to *json.  Returns 0 or -1. */
+static int
+set_object(struct ctl *ctl, struct put *put, const struct pairs *pairs, char **json)
+{
+	if (build_object(ctl, pairs, json) == -1)
+		return -1;
+	if (*json != NULL)
+		set_column(put, pairs->column, *json);
 	return 0;
 }
 
@@ -301,8 +330,8 @@ insert(struct ctl *ctl, const struct put *put, char *id, size_t size)
 int
 ctl_put(struct ctl *ctl, int argc, char **argv)
 {
-	struct put put = { 0 };
-	char id[32], *json;
+	struct put put = { .metadata.column = "metadata", .tags.column = "tags" };
+	char id[32], *metadata = NULL, *tags = NULL;
 	int c, code;
 
 	while ((c = getopt_long(argc, argv, "wq:p:", options, NULL)) != -1)
@@ -314,12 +343,13 @@ ctl_put(struct ctl *ctl, int argc, char **argv)
 	set_column(&put, "destination", argv[optind + 1]);
 	if ((code = ctl_connect(ctl)) != 0)
 		return code;
-	if (build_metadata(ctl, &put, &json) == -1)
-		return ctl_exit_code(ctl);
-	if (json != NULL)
-		set_column(&put, "metadata", json);
-	code = insert(ctl, &put, id, sizeof(id));
-	free(json);
+	if (set_object(ctl, &put, &put.metadata, &metadata) == -1 ||
+	    set_object(ctl, &put, &put.tags, &tags) == -1)
+		code = -1;
+	else
+		code = insert(ctl, &put, id, sizeof(id));
+	free(metadata);
+	free(tags);
 	if (code == -1)
 		return ctl_exit_code(ctl);
 	printf("%s\n", id);

@@ -1,5 +1,6 @@
 """ferryctl as an operator uses it: its output and its exit codes."""
 
+import json
 import re
 import subprocess
 
@@ -43,6 +44,19 @@ def test_put_wait_of_a_task_that_fails(ctl, daemon, spool):
     spool.put("other", 1)  # an empty root may be a mount that is late, and is waited for
     done = ctl("put", "--wait", "spool://absent", f"cos://{BUCKET}/object", check=False)
     assert done.returncode == 1 and "No such file" in done.stderr
+
+
+def test_put_sets_tags_and_the_channel_that_is_told(ctl, db):
+    task = int(ctl("put", "--tag", "order=5", "--tag", "who=it's me", "--notify", "shop", "a://b/c", "d://e/f").stdout)
+    row = db.task(task)
+    assert row["tags"] == {"order": "5", "who": "it's me"} and row["notify"] == "shop" and row["metadata"] is None
+    ctl("put", "--tag", "order=6", "a://b/c", "d://e/g")
+    db.sql("""UPDATE ferry.task SET tags = '{"order": 7}' WHERE destination = 'd://e/g'""")
+    assert [json.loads(ctl("ls", "--json", "--tag", tag).stdout) != [] for tag in ("order=5", "order=6", "order=7", "who=it's me")] == \
+        [True, False, True, True]
+    assert ctl("ls", "--tag", "order", check=False).stderr.startswith('ferryctl: "order": NAME=VALUE is right')
+    done = ctl("put", "--tag", "order", "a://b/c", "d://e/f", check=False)
+    assert done.returncode == 64 and done.stderr.startswith('ferryctl: tags "order" is not of the form NAME=VALUE')
 
 
 def test_put_prints_the_id_alone(ctl, db):
