@@ -61,7 +61,7 @@ inside() {
 		ip link set lo up
 		cd "$tree"
 		exec chroot . sh -c "cd /ferryd && exec \"\$@\"" sh "$@"' sh "$tree" \
-	    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 MAKEFLAGS="-j$(nproc)" PYTEST="${PYTEST:-}" \
+	    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 PYTEST="${PYTEST:-}" \
 	    NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt $(env | grep -iE '^(http|https|no)_proxy=') "$@"
 }
 

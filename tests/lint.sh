@@ -41,7 +41,7 @@ for script in etc/ferryd.init tests/*.sh tests/demo/*.sh; do
 done
 for cc in gcc clang; do
 	command -v "$cc" >/dev/null || continue
-	finding "warnings of $cc" "$($MAKE -s -j"$(nproc)" --no-print-directory CC=$cc BUILD=build-$cc WERROR=-Werror OPT=-O1 all units 2>&1 | grep -vE "^  (CC|LD) ")"
+	finding "warnings of $cc" "$(MAKEFLAGS= $MAKE -s -j"$(nproc)" --no-print-directory CC=$cc BUILD=build-$cc WERROR=-Werror OPT=-O1 all units 2>&1 | grep -vE "^  (CC|LD) ")"
 done
 [ $bad -eq 0 ] && echo "lint: clean"
 exit $bad

@@ -20,7 +20,7 @@ struct backends {
 /* What a connection asks; the answer is one row of one number. */
 extern const char backends_sql[];
 
-/* Which connection asks next, 0 or 1. */
+/* Which connection asks next, 0 or 1.  The verdict is still BACKENDS_ASKED. */
 int backends_turn(const struct backends *b);
 
 /* Takes the number that this connection got. */

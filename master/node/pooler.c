@@ -36,10 +36,12 @@ static void
 ask_next(struct node *n)
 {
 	struct pooler *p = &n->pooler;
+	struct db *db;
 
-	if (p->backends.verdict == BACKENDS_ASKED)
-		db_submit(
-		    backends_turn(&p->backends) == 0 ? n->db : p->db, &stmt_backend, NULL, DB_ONCE, answered, n);
+	if (p->backends.verdict != BACKENDS_ASKED)
+		return;
+	db = backends_turn(&p->backends) == 0 ? n->db : p->db;
+	db_submit(db, &stmt_backend, NULL, DB_ONCE, answered, n);
 }
 
 static void

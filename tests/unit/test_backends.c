@@ -5,7 +5,7 @@
 #include "common/db/backends.h"
 #include "tests/unit/tap.h"
 
-/* The backend for a statement of that connection, which is this statement of all, counted from 0. */
+/* The backend for a statement of that connection; statement counts those of all, from 0. */
 typedef long pool_give(int who, int statement);
 
 static long
