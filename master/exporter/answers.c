@@ -14,7 +14,7 @@ forget(void *arg)
 {
 	struct answers *a = arg;
 
-	a->speaks = a->whole = false;
+	a->has_lock = a->speaks = a->whole = false;
 	a->nlive = a->nended = 0;
 	a->counted_until[0] = '\0';
 }
@@ -80,10 +80,16 @@ locked(void *arg, enum db_status status, PGresult *res)
 {
 	struct answers *a = arg;
 
-	if (status == DB_OK && PQgetvalue(res, 0, LOCK_TAKEN)[0] == 't') {
-		a->speaks = true;
-		ask(a);
+	bool spoke = a->speaks;
+
+	if (status == DB_OK) {
+		a->has_lock = PQgetvalue(res, 0, LOCK_TAKEN)[0] == 't';
+		a->speaks = a->has_lock || PQgetvalue(res, 0, LOCK_IS_FOREIGN)[0] == 't';
 	}
+	if (spoke && !a->speaks)
+		forget(a);
+	if (a->speaks)
+		ask(a);
 	close_question(a, status);
 }
 
@@ -112,7 +118,7 @@ answers_run(struct answers *a)
 		return;
 	a->asked_at = clock_ms();
 	a->failed = false;
-	if (a->speaks) {
+	if (a->has_lock) {
 		ask(a);
 		return;
 	}

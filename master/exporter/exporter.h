@@ -41,7 +41,8 @@ struct answers {
 	struct db *db;
 
 	/* The round of questions. */
-	bool speaks; /* our session has the lock */
+	bool has_lock; /* our session has it */
+	bool speaks; /* we have the lock, or a role has it that is no exporter's */
 	bool whole; /* every question has been answered once since then */
 	int pending; /* questions of this round that are not answered */
 	bool failed; /* one of this round was refused */

@@ -1,10 +1,23 @@
 #include "master/exporter/questions.h"
 
-/* The number was drawn at random, so that no other program of the database uses it. */
+/*
+ * Whether this exporter speaks for the whole queue.  The number was drawn at random, so that no
+ * other program of the database uses it.  Every role can take such a lock, so one that is held by a
+ * role without ferry_daemon counts for nothing.
+ */
+#define SPEAKER "7310595160413106035"
 const struct db_stmt question_lock = {
 	.name = "lock",
 	.nparams = 0,
-	.sql = "SELECT pg_try_advisory_lock(7310595160413106035)",
+	.sql = "SELECT pg_try_advisory_lock(" SPEAKER "), "
+	       "NOT EXISTS ("
+	       "SELECT FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+	       "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+	       "AND l.database = ("
+	       "SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) "
+	       "AND l.classid = (" SPEAKER " >> 32)::oid "
+	       "AND l.objid = (" SPEAKER " & 4294967295)::oid "
+	       "AND pg_has_role(a.usesysid, 'ferry_daemon', 'MEMBER'))",
 };
 
 const struct db_stmt question_live = {

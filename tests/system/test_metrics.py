@@ -1,6 +1,7 @@
 """The exporter: what Prometheus reads of a node and of the whole queue, and what it says while something is away."""
 
 import calendar
+import contextlib
 import os
 import re
 import shutil
@@ -263,6 +264,14 @@ def test_one_node_speaks_of_the_whole_queue(start):
     assert not any(name.startswith(("ferry_tasks", "ferry_queue_")) for name, _ in other.metrics())
     speaker.daemon.stop()
     wait_until(other.speaks, 20, "the other one to speak")
+
+
+def test_a_lock_of_a_foreign_role_silences_nobody(start, db):
+    """Every role can take an advisory lock, the one by which exporters agree who speaks too."""
+    with contextlib.closing(db.connect("ferry_test_producer")) as conn, conn.cursor() as cur:
+        cur.execute("SELECT pg_advisory_lock(7310595160413106035)")
+        exporter = start()
+        wait_until(exporter.speaks, 15, "the figures of the whole queue")
 
 
 def test_exporter_is_started_again_and_dies_with_its_master(start):
