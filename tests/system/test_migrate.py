@@ -12,7 +12,8 @@ import subprocess
 import psycopg2
 import pytest
 
-from rig import BUILD, ROOT, SCHEMA, ferryctl, old_schema, wait_until
+from rig import BUILD, MIB, ROOT, SCHEMA, ferryctl, old_schema, wait_until
+from stores import BUCKET
 
 
 @pytest.fixture
@@ -182,6 +183,48 @@ def test_ferryd_works_with_the_next_schema_if_that_serves_it(db, ferryd, spool):
     task = db.put(spool.put("object", 1000), "spool://copy")
     ferryd({"spool": spool.store()}, workers=1)
     db.done(task, timeout=15)
+
+
+def next_schema(directory):
+    """A directory with the schema after ours, which serves our programs: it adds a column and replaces a function."""
+    shutil.copytree(f"{ROOT}/etc", directory / "etc")
+    (directory / "etc" / f"upgrade-{SCHEMA + 1:03d}.sql").write_text(
+        f"-- Version {SCHEMA + 1}: a test.\n-- Locks: ferry.task, for a moment.\n-- Compatible from: {SCHEMA}\n"
+        "ALTER TABLE ferry.task ADD COLUMN colour text;\n")
+    return directory / "etc"
+
+
+def test_a_fleet_is_upgraded_without_a_stop(db, ferryd, cos, spool, tmp_path):
+    """Two nodes under load; migrate, then one node after the other starts again.  Only parts in flight are sent twice."""
+    parts, streams, size = 8, 2, 40 * MIB
+    worker = {"part_size": "5M", "streams": streams}
+    nodes = [ferryd({"cos": cos.store(), "spool": spool.store()}, workers=2, worker=worker, grace="1s") for _ in range(2)]
+    cos.rate(20 * MIB)
+    large = {db.put(spool.put(f"large{n}", size), f"cos://{BUCKET}/large{n}"): f"large{n}" for n in range(8)}
+    small = spool.put("small", 1000)
+
+    def fill(tag):
+        db.sql("INSERT INTO ferry.task (source, destination) SELECT %s, 'spool://' || %s || n FROM generate_series(1, 50) n", (small, tag))
+
+    def sent(least):
+        return sum(sum(cos.received(key).values()) for key in large.values()) >= least
+    fill("before")
+    wait_until(lambda: sent(40 * MIB), 60, "the transfers to be under way")
+    subprocess.run([f"{BUILD}/ferryctl", "migrate"], check=True, env={
+        "PATH": os.environ["PATH"], "FERRYCTL_DATABASE": db.pg.conninfo(db.name), "FERRY_SCHEMA_DIR": str(next_schema(tmp_path))})
+    assert db.one("SELECT max(version) FROM ferry.schema_version") == SCHEMA + 1
+    fill("migrated")
+    for node in nodes:
+        assert node.stop() == 0
+        fill(f"stopped{node.name}")
+        node.start()
+    wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state <> 'done'") == 0, 120, "all tasks")
+    assert db.one("SELECT max(attempt + crashes + ooms) FROM ferry.task") == 0
+    again = sum(sum(cos.received(key).values()) for key in large.values()) - len(large) * size
+    assert again <= len(nodes) * 2 * streams * 5 * MIB, f"{again} bytes were sent twice, more than the parts in flight at two stops"
+    for key in large.values():
+        assert int(cos.object(key)["crc64"]) == spool.crc64(key, size)
+    assert not [line for node in nodes for line in node.log("schema")]
 
 
 def test_without_the_right_to_create(pg, empty):
