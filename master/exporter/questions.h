@@ -7,8 +7,8 @@
 #include "common/db/db.h"
 
 /*
- * Takes the lock of the one that speaks of the whole queue, if it is free.  Tells whether we have it,
- * and whether only roles have it that are no exporter's.
+ * Takes the lock of the one that speaks of the whole queue, if it is free.  Tells whether we have
+ * it, and whether only roles have it that are no exporter's.
  */
 extern const struct db_stmt question_lock;
 enum { LOCK_TAKEN, LOCK_IS_FOREIGN };
