@@ -14,7 +14,8 @@ const struct db_stmt question_lock = {
 	       "SELECT FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
 	       "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
 	       "AND l.database = ("
-	       "SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) "
+	       "SELECT d.oid FROM pg_database d "
+	       "WHERE d.datname = current_database()) "
 	       "AND l.classid = (" SPEAKER " >> 32)::oid "
 	       "AND l.objid = (" SPEAKER " & 4294967295)::oid "
 	       "AND pg_has_role(a.usesysid, 'ferry_daemon', 'MEMBER'))",
