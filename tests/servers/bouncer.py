@@ -40,8 +40,10 @@ class Bouncer:
 
     def stop(self):
         """Ends it at once, and with it all its connections."""
-        self.process.terminate()
-        self.process.wait(30)
+        # since version 1.23 the first SIGTERM waits for the clients, and a second one does not
+        while self.process.poll() is None:
+            self.process.terminate()
+            time.sleep(0.05)
         if os.path.exists(f"{self.directory}/.s.PGSQL.{self.port}"):
             os.unlink(f"{self.directory}/.s.PGSQL.{self.port}")
 

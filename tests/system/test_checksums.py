@@ -163,4 +163,6 @@ def test_a_gateway_without_checksums_fails_the_task(ferryd, db, spool, ceph, siz
     row = db.wait(db.put("spool://v", f"ceph://{ceph.TARGET}/unsummed"))
     assert row["state"] == "failed" and row["verified_by"] is None and row["attempt"] == 1
     assert row["error_class"] == "permanent" and "set verify" in row["error"]
-    assert ceph.head(ceph.TARGET, "unsummed") is None and ceph.uploads(ceph.TARGET) == []
+    found = ceph.head(ceph.TARGET, "unsummed")
+    # Ceph 16 refuses the frame; Ceph 18 takes it and says no checksum: nothing is known of that object, so it stays
+    assert (found is None or size == SMALL and found["content-length"] == str(size)) and ceph.uploads(ceph.TARGET) == []

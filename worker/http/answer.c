@@ -198,6 +198,30 @@ http_foreign(
 	    info->server[0] != '\0' ? info->server : "none", sample_length(r), r->sample);
 }
 
+/*
+ * A limit of libcurl's: 100 KiB for a line of the answer's head (CURL_MAX_HTTP_HEADER).  Our
+ * allocators never fail, and so libcurl before 8.6 says nothing else by CURLE_OUT_OF_MEMORY.
+ */
+static bool
+is_too_large(CURLcode result)
+{
+#if LIBCURL_VERSION_NUM >= 0x080600
+	if (result == CURLE_TOO_LARGE)
+		return true;
+#endif
+	return result == CURLE_OUT_OF_MEMORY;
+}
+
+/* libcurl from 8.7 on refuses a coding that we have not asked for before we see the header. */
+static bool
+is_coded(const struct http_request *r)
+{
+	static const char refusal[] = "Unsolicited Transfer-Encoding";
+
+	return r->result == CURLE_WEIRD_SERVER_REPLY &&
+	       strncmp(r->error, refusal, strlen(refusal)) == 0;
+}
+
 static void
 classify_curl(struct http_request *r, struct failure *f)
 {
@@ -205,18 +229,14 @@ classify_curl(struct http_request *r, struct failure *f)
 	const char *mend;
 	char moved[HTTP_MOVED_MAX];
 
-	/*
-	 * Our allocators never fail, so this is a limit of libcurl's: 100 KiB for a line of the
-	 * answer's head (CURL_MAX_HTTP_HEADER).
-	 */
-	if (r->result == CURLE_OUT_OF_MEMORY) {
+	if (is_too_large(r->result)) {
 		http_failure(r, f, CLASS_TRANSIENT,
 		    "the server sends more than libcurl takes, such as a header line of more than "
 		    "100 KiB");
 		return;
 	}
 	mend = http_mend_broken(r);
-	if (r->result == CURLE_URL_MALFORMAT)
+	if (r->result == CURLE_URL_MALFORMAT || is_coded(r))
 		class = CLASS_PERMANENT;
 	http_failure(r, f, class, "%s%s%s%s",
 	    r->error[0] != '\0' ? r->error : curl_easy_strerror(r->result),
