@@ -218,7 +218,7 @@ is_coded(const struct http_request *r)
 {
 	static const char refusal[] = "Unsolicited Transfer-Encoding";
 
-	return r->result == CURLE_WEIRD_SERVER_REPLY &&
+	return r->result == CURLE_BAD_CONTENT_ENCODING &&
 	       strncmp(r->error, refusal, strlen(refusal)) == 0;
 }
 
