@@ -87,10 +87,10 @@ def test_weights_follow_a_change_and_end_with_it(ferryd, db, spool, stores):
     db.sql("SELECT ferry.pause('a'), ferry.pause('b')")
     assert round_of(0)["b"] >= 30, "without weights the priority decides"
     weigh(db, a=4, b=1)
-    time.sleep(0.3)
+    time.sleep(2)  # until the node knows the weights
     assert 26 <= round_of(80)["a"] <= 37
     weigh(db, a=None, b=None)
-    time.sleep(0.3)
+    time.sleep(2)  # until the node knows the weights
     assert round_of(160)["b"] >= 30
 
 

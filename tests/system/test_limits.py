@@ -92,6 +92,15 @@ def test_claims_pass_over_the_tasks_of_a_full_store(ferryd, db, cos, spool, stor
     db.sql("SELECT ferry.cancel(id) FROM ferry.task WHERE state = 'running'")
 
 
+def keeps(cos, rate, seconds):
+    """The rate is never exceeded, and reached.  A busy machine may not reach it at the first look."""
+    def reaches():
+        got = measure(lambda: received(cos), seconds)
+        assert got < 1.1 * rate, f"{got / MIB:.2f} MiB/s of {rate / MIB}"
+        return got > 0.9 * rate
+    wait_until(reaches, 2 * seconds, f"{rate / MIB} MiB/s")
+
+
 @pytest.mark.parametrize("of", ["store", "queue"])
 def test_rate_holds_over_two_nodes_and_follows_a_change(ferryd, db, cos, spool, stores, of):
     rate = 12 * MIB
@@ -103,13 +112,11 @@ def test_rate_holds_over_two_nodes_and_follows_a_change(ferryd, db, cos, spool, 
     source = spool.put("object", 400 * MIB)
     tasks = [db.put(source, target(str(n))) for n in range(4)]
     wait_until(lambda: received(cos) > 20 * MIB, 15, "bytes")
-    got = measure(lambda: received(cos), 10)
-    assert 0.9 * rate < got < 1.1 * rate, f"{got / MIB:.2f} MiB/s of {rate / MIB}"
+    keeps(cos, rate, 10)
     if of == "queue":
         db.sql("UPDATE ferry.queue SET rate = %s WHERE name = 'default'", (2 * rate,))
         time.sleep(2)
-        got = measure(lambda: received(cos), 5)
-        assert 0.9 * 2 * rate < got < 1.1 * 2 * rate, f"{got / MIB:.2f} MiB/s of {2 * rate / MIB}"
+        keeps(cos, 2 * rate, 5)
     for task in tasks:
         db.sql("SELECT ferry.cancel(%s)", (task,))
     wait_until(lambda: cos.uploads() == [], 10, "the uploads to go")
