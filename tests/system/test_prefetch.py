@@ -54,7 +54,8 @@ def test_worker_that_stays_busy_returns_its_next_task(crowd, db, cos):
     daemon, slow, pid, following = crowd(stop=False)
     daemon.wait_log(f"task {following}: returned by worker")
     wait_until(lambda: db.one("SELECT count(*) FROM ferry.task WHERE state <> 'done'") == 1, 30, "all tasks but the slow one")
-    assert db.state(slow) == "running" and claimed_once(db.task(following))
+    row = db.task(following)
+    assert db.state(slow) == "running" and row["attempt"] + row["crashes"] == 0
     cos.faults()
     db.done(slow)
 
@@ -66,8 +67,8 @@ def test_death_of_a_worker_is_charged_only_to_its_task_in_work(crowd, db, cos):
     finish(db)
     assert db.one("SELECT count(*) FROM ferry.task WHERE state <> 'done'") == 0
     assert [(row["id"], row["crashes"], claimed_once(row))
-            for row in db.sql("SELECT * FROM ferry.task WHERE crashes > 0 OR claim <> first_claim")] == [(slow, 1, False)]
-    assert len(re.findall(rf"task {following}: given to worker", daemon.log_text())) == 2
+            for row in db.sql("SELECT * FROM ferry.task WHERE crashes + attempt > 0")] == [(slow, 1, False)]
+    assert len(re.findall(rf"task {following}: given to worker", daemon.log_text())) >= 2
 
 
 def test_cancelled_next_task_is_not_begun(crowd, db, cos, spool):
