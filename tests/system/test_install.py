@@ -22,6 +22,8 @@ def test_everything_is_in_its_place_and_a_second_install_keeps_the_configuration
     for path, mode in (("usr/local/sbin/ferryd", 0o755), ("usr/local/sbin/ferryctl", 0o755),
                        ("usr/local/libexec/ferryd/ferry-worker", 0o711), ("usr/local/libexec/ferryd/ferry-exporter", 0o755),
                        ("usr/local/share/ferryd/schema.sql", 0o644),
+                       ("usr/local/share/doc/ferryd/examples/ship.sql", 0o644),
+                       ("usr/local/share/doc/ferryd/examples/django/uploads/migrations/0001_initial.py", 0o644),
                        ("usr/local/share/ferryd/upgrade-008.sql", 0o644), ("usr/local/share/man/man7/ferry.7", 0o644),
                        ("usr/local/share/man/man8/ferryd.8", 0o644), ("usr/local/share/man/man8/ferryctl.8", 0o644),
                        ("usr/local/share/man/man5/ferryd.conf.5", 0o644), ("etc/init.d/ferryd", 0o755),
