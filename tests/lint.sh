@@ -8,7 +8,7 @@ MAKE=${MAKE:-make}
 bad=0
 finding() { [ -z "$2" ] || { printf '%s\n%s\n' "lint: $1" "$2" >&2; bad=1; }; }
 
-for check in "layers.py . $BUILD" form.py; do
+for check in "layers.py . $BUILD" form.py messages.py; do
 	finding "tests/$check" "$(${PYTHON:-/usr/bin/python3} tests/$check 2>&1)"
 done
 # A slip whose text has vanished tests nothing.

@@ -123,10 +123,10 @@ await(struct ctl *ctl, const char *asked_at, int64_t asked)
 	    left < asked ? asked - left : 0, left);
 	print_failed(ctl, asked_at);
 	if (untried > 0)
-		warnx(
-		    "nothing was aborted for %d s, and %" PRId64
-		    " uploads were not tried: is a worker idle on their hosts?  The daemons go on "
-		    "by themselves",
+		warnx("nothing was aborted for %d s, and %" PRId64
+		      " uploads were not tried, since no worker on their hosts is idle; the "
+		      "daemons go "
+		      "on by themselves",
 		    IDLE_MAX_MS / 1000, untried);
 	return left > 0 ? CTL_FAILED : 0;
 }

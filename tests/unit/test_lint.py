@@ -74,7 +74,7 @@ class Tree:
                 text = HEADER.format(guard=guard, text=text)
             self.write(path, text)
         os.makedirs(f"{self.root}/tests/mutants")
-        for path in (".clang-format", "tests/lint.sh", "tests/layers.py", "tests/form.py", "tests/mutants/mutants.py"):
+        for path in (".clang-format", "tests/lint.sh", "tests/layers.py", "tests/form.py", "tests/messages.py", "tests/mutants/mutants.py"):
             shutil.copy(f"{ROOT}/{path}", f"{self.root}/{path}")
 
     def write(self, path, text):
@@ -400,3 +400,35 @@ def test_slip_whose_text_has_vanished(tree, find, said):
     tree.write("tests/mutants/ring.toml", f"[[slip]]\nname = 'n'\nfile = 'worker/base/ring.c'\nfind = '{find}'\nput = ''\n"
                                           "tests = ['unit/test_ring']\n")
     has(tree.findings(), said)
+
+
+@pytest.mark.parametrize("call, said", [
+    ('warnx("the queue is gone.")', "ends as a sentence does"),
+    ('warnx("the queue is gone\\n")', "ends with a line feed"),
+    ('warnx("")', "says nothing"),
+    ('warnx("the queue  is gone")', "has two blanks"),
+    ('warnx("%s", n ? "an invalid queue" : "a queue")', "lint: clean"),
+    ('warnx(n ? "an invalid queue" : "a queue")', 'says "invalid"'),
+    ('err(1, "failed to " "open the queue")', 'says "failed to"'),
+    ('snprintf(why, sizeof(why), "something is wrong")', 'says "something"'),
+    ('snprintf(path, sizeof(path), "something is wrong")', "lint: clean"),
+    (f'warnx("{"the queue " * 30}")', "more than 200"),
+])
+def test_slips_of_messages(tree, call, said):
+    """Lint judges the format of a message, and neither its arguments nor other texts."""
+    tree.append("common/channel.c", f"\nvoid f(int n, char why[64], char path[64])\n{{\n\t{call};\n}}\n")
+    lines = [line for line in tree.findings() if "clang" not in line]
+    has(lines or ["lint: clean"], said)
+
+
+def test_messages_of_the_tree_are_found():
+    """Of functions that the compiler checks, of macros for them, with a number of 64 bits, from a choice, from the schema."""
+    done = subprocess.run(["/usr/bin/python3", "tests/messages.py", "--list"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    found = {(line.split(":")[0], line.split(": ", 1)[1]) for line in done.stdout.splitlines()}
+    for path, message in (("worker/endpoint/pin.c", "source changed: another ETag than when the transfer began"),
+                          ("master/phase.c", "ferryd %s is up, %d workers"),
+                          ("worker/pipe/silence.c", "no progress for %s s (destination side)"),
+                          ("worker/task/carry.c", "the source has %s bytes, expect_size is %s"),
+                          ("etc/schema.sql", "role %s cannot insert a task with created_by %s, whose rights it does not have")):
+        assert (path, message) in found, message
+    assert len(found) > 400
