@@ -178,6 +178,7 @@ def test_row_that_another_transaction_has_locked(db):
         cur.execute("SELECT pg_backend_pid() FROM ferry.task WHERE id = %s FOR UPDATE", (task,))
         reason = f"the transaction of pid {cur.fetchone()[0]} (test) has locked the row"
         must_be(db, task, reason)
+        conn.rollback()  # the server would notice later that a connection is closed
     must_be(db, task, None)
 
 
