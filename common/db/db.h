@@ -158,6 +158,10 @@ enum db_error db_error_class(const PGresult *res);
 /* The error's message on one line, without newline.  Returns buf. */
 char *db_error_message(const PGresult *res, char *buf, size_t size);
 
+/* Likewise, and behind it the function of the database's users, of a trigger for example, that has
+ * raised the error, if there is one. */
+char *db_error_origin(const PGresult *res, char *buf, size_t size);
+
 /*
  * One statement that states what every session here relies on (see session.c), except the time
  * zone, which people like to have their own.  Every handle sends its like before all others.

@@ -119,6 +119,38 @@ db_error_message(const PGresult *res, char *buf, size_t size)
 	return db_one_line(primary != NULL ? primary : PQresultErrorMessage(res), buf, size);
 }
 
+/*
+ * The name in a line "PL/pgSQL function NAME(TYPES) line 7 at RAISE" of a context.  Returns its
+ * length, or 0 if the line is another one, or is about a function of ferry's own.
+ */
+static int
+foreign_function(const char *line, const char **name)
+{
+	static const char begins[] = "PL/pgSQL function ";
+	size_t len;
+
+	if (strncmp(line, begins, strlen(begins)) != 0)
+		return 0;
+	*name = line + strlen(begins);
+	len = strcspn(*name, "(\n");
+	return (*name)[len] == '(' && strncmp(*name, "ferry.", 6) != 0 ? (int)len : 0;
+}
+
+char *
+db_error_origin(const PGresult *res, char *buf, size_t size)
+{
+	const char *line = res != NULL ? PQresultErrorField(res, PG_DIAG_CONTEXT) : NULL, *name;
+	size_t used;
+	int len;
+
+	db_error_message(res, buf, size);
+	used = strlen(buf);
+	for (; line != NULL; line = (line = strchr(line, '\n')) != NULL ? line + 1 : NULL)
+		if ((len = foreign_function(line, &name)) > 0)
+			snprintf(buf + used, size - used, " (raised in %.*s())", len, name);
+	return buf;
+}
+
 /* Why the version cannot be read, and the remedy. */
 static const char *
 verdict_of_error(const PGresult *res, char *buf, size_t size)

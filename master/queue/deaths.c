@@ -226,11 +226,11 @@ log_settled_before(const struct death *death)
 static void
 log_refused(const struct death *death, const PGresult *res)
 {
-	char sentence[LOG_LINE_MAX / 2], why[256];
+	char sentence[LOG_LINE_MAX / 2], why[384];
 
 	snprintf(sentence, sizeof(sentence),
 	    "task %" PRId64 ": the death of its worker cannot be written: %s; will try again",
-	    death->task, db_error_message(res, why, sizeof(why)));
+	    death->task, db_error_origin(res, why, sizeof(why)));
 	log_death(death, LOG_ERR, sentence);
 }
 

@@ -18,6 +18,7 @@
 
 #define BATCH 1024 /* rows of one statement */
 #define RETRY_MS 2000
+#define SAY_AGAIN_MS 60000 /* between two lines about ends that are refused again */
 #define GATHER_MS 5 /* between two statements, if tasks end faster than that */
 #define GATHER_ROWS 128 /* so many are worth a statement at once */
 
@@ -184,11 +185,11 @@ static void
 log_refused(const struct result *result, const PGresult *res)
 {
 	struct log_line line;
-	char why[256];
+	char why[384];
 
 	log_begin(&line, LOG_ERR,
 	    "task %" PRId64 ": its end cannot be recorded: %s; will try again", result->what.task,
-	    db_error_message(res, why, sizeof(why)));
+	    db_error_origin(res, why, sizeof(why)));
 	log_object(&line, result);
 	log_end(&line);
 }
@@ -243,10 +244,13 @@ take_back(struct queue *q, const PGresult *res)
 {
 	struct result *last = TAILQ_LAST(&q->done.sent, result_list);
 	bool alone = last == TAILQ_FIRST(&q->done.sent);
+	int64_t now = clock_ms();
 
 	if (alone) {
-		if (!last->complained)
+		if (!last->complained || now >= q->done.say_again_at) {
 			log_refused(last, res);
+			q->done.say_again_at = now + SAY_AGAIN_MS;
+		}
 		last->complained = true;
 		TAILQ_CONCAT(&q->done.waiting, &q->done.sent, entry);
 	} else {
@@ -254,7 +258,7 @@ take_back(struct queue *q, const PGresult *res)
 	}
 	q->done.batch = q->done.batch > 1 ? q->done.batch / 2 : 1;
 	if (alone && TAILQ_FIRST(&q->done.waiting)->complained)
-		q->done.retry_at = clock_ms() + RETRY_MS;
+		q->done.retry_at = now + RETRY_MS;
 }
 
 /* No row was written, because the server lacks something: smaller batches would not help. */

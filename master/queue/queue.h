@@ -119,6 +119,7 @@ struct done {
 	/* The next statement. */
 	int batch; /* the most rows that it may have */
 	int64_t retry_at; /* not before that, after a refusal; 0: at any time */
+	int64_t say_again_at; /* when the log says next that an end is refused again */
 };
 
 /* deaths.c: deaths of workers with a task that are not settled yet. */

@@ -8,7 +8,7 @@ import psycopg2.extras
 import pytest
 
 import statements
-from rig import ferryctl, wait_until
+from rig import claimed_once, ferryctl, wait_until
 
 DENIED = psycopg2.errors.InsufficientPrivilege
 APP, OTHER, DAEMON = "ferry_test_producer", "ferry_test_other", "ferry_test_daemon"
@@ -496,3 +496,39 @@ def test_a_trigger_that_fails_does_not_change_the_end(ferryd, db, ask, spool):
     assert db.one("SELECT count(*) FROM shop.ended") == 0
     said = daemon.log("the function shop.task_ended, which the trigger shop calls when a task ends, failed: no shop today")
     assert 1 <= len(said) <= 2, "the master says it once for all that are done, and the worker once for those that failed"
+
+
+def forbid(db, when):
+    """A trigger of the application's own that raises, without ferry.call()."""
+    db.sql("CREATE SCHEMA shop; CREATE FUNCTION shop.forbid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$; "
+           f"CREATE TRIGGER forbids AFTER INSERT ON ferry.task_ended FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION shop.forbid()")
+
+
+def test_a_done_task_that_a_raw_trigger_keeps_from_ending_is_kept(ferryd, db, ask, spool):
+    forbid(db, "NEW.queue = 'shop'")
+    daemon = ferryd({"spool": spool.store()}, workers=2, queues=["default", "shop"])
+    source = spool.put("object", 1000)
+    held = [insert(ask, APP, source=source, destination=f"spool://held{n}", queue="shop") for n in range(3)]
+    for task in held:
+        daemon.wait_log(rf"task {task}: its end cannot be recorded: not today \(raised in shop.forbid\(\)\); will try again")
+    db.done(*[insert(ask, APP, source=source, destination=f"spool://other{n}") for n in range(9)])
+    assert {(db.task(task)["state"], claimed_once(db.task(task))) for task in held} == {("running", True)}
+    db.sql("DROP TRIGGER forbids ON ferry.task_ended")
+    assert all(claimed_once(row) and row["crashes"] == row["attempt"] == 0 for row in db.done(*held))
+    assert len(daemon.log("its end cannot be recorded")) <= len(held) + 1, "later attempts are told of once a minute"
+
+
+def test_a_failed_task_that_a_raw_trigger_keeps_from_ending_is_tried_again(ferryd, db, ask, spool):
+    forbid(db, "NEW.queue = 'shop'")
+    daemon = ferryd({"spool": spool.store()}, workers=1, queues=["default", "shop"], retry_delay_max="1s")
+    pids, source = daemon.workers(), spool.put("object", 1000)
+    held = insert(ask, APP, source="spool://missing", destination="spool://held", queue="shop")
+    daemon.wait_log(rf"task {held}: its end could not be recorded: .*not today \(raised in shop.forbid\(\)\)", count=2)
+    db.done(insert(ask, APP, source=source, destination="spool://other"))
+    row = db.task(held)
+    assert (row["state"], row["attempt"], row["crashes"]) in (("queued", 0, 0), ("running", 0, 0))
+    assert "No such file" in row["error"] and "not today (raised in shop.forbid())" in row["error"]
+    db.sql("DROP TRIGGER forbids ON ferry.task_ended")
+    row = db.wait(held)
+    assert (row["state"], row["error_class"], row["crashes"]) == ("failed", "permanent", 0)
+    assert daemon.workers() == pids, "no worker exits for it"

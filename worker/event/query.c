@@ -24,7 +24,7 @@ struct query_call {
 	query_take *take;
 	void *arg;
 	char state[6]; /* SQLSTATE */
-	char message[256];
+	char message[384];
 };
 
 void
@@ -52,7 +52,7 @@ on_answer(void *arg, enum db_status status, PGresult *res)
 		return;
 	}
 	call->error = res != NULL ? db_error_class(res) : DB_ERR_CONNECTION;
-	db_error_message(res, call->message, sizeof(call->message));
+	db_error_origin(res, call->message, sizeof(call->message));
 	state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	strlcpy(call->state, state != NULL ? state : "", sizeof(call->state));
 }

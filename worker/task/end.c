@@ -166,6 +166,17 @@ is_followed(const struct transfer *t)
 }
 
 static enum task_result
+end_for_good(struct transfer *t, int64_t peak)
+{
+	struct failure refusal;
+	enum claim claim = settle_failed(t, peak, &refusal);
+
+	if (claim != CLAIM_REFUSED)
+		return result_if_written(t, claim, TASK_FAILED);
+	return result_if_written(t, settle_refused(t, peak, &refusal), TASK_RETRY);
+}
+
+static enum task_result
 end_failed(struct transfer *t, int64_t peak)
 {
 	int64_t bytes = kept(t);
@@ -182,7 +193,7 @@ end_failed(struct transfer *t, int64_t peak)
 	log_failed(t, counted, retry ? "queued again" : "none");
 	if (retry)
 		return result_if_written(t, settle_retry(t, peak, bytes), TASK_RETRY);
-	return result_if_written(t, settle_failed(t, peak), TASK_FAILED);
+	return end_for_good(t, peak);
 }
 
 /* The master settles done tasks, many rows at once.  If the master is gone, we do. */

@@ -13,6 +13,7 @@ enum claim {
 	CLAIM_OURS,
 	CLAIM_CANCELLED, /* the task is cancelled, and no other worker has claimed it */
 	CLAIM_REVOKED,
+	CLAIM_REFUSED, /* ours, but the database does not let the task fail: settle_failed() only */
 	CLAIM_UNKNOWN, /* the database did not answer in time */
 };
 

@@ -10,6 +10,7 @@
 #include "worker/transfer/settle.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/log.h"
@@ -51,24 +52,35 @@ take_settled(void *arg, const PGresult *res)
 		settled->newer = strtoll(PQgetvalue(res, 0, SETTLED_NEWER), NULL, 10);
 }
 
+/* If the database refuses the statement, *f says why. */
 static enum claim
-settle(struct transfer *t, const struct query *q)
+settle_or_say(struct transfer *t, const struct query *q, struct failure *f)
 {
 	struct settled settled = { false, 0 };
-	struct failure f;
+	enum query_end end;
 
-	failure_init(&f);
-	if (query_insist(t->w, q, take_settled, &settled, &f) != QUERY_DONE) {
+	failure_init(f);
+	end = query_insist(t->w, q, take_settled, &settled, f);
+	if (end != QUERY_DONE) {
 		if (connection_is_denied(t->w))
 			return CLAIM_UNKNOWN;
 		task_log(t->task, LOG_ERR, ": its end could not be recorded%s%s",
-		    f.class != CLASS_NONE ? ": " : "", f.text);
-		return CLAIM_UNKNOWN;
+		    f->class != CLASS_NONE ? ": " : "", f->text);
+		return end == QUERY_FAILED ? CLAIM_REFUSED : CLAIM_UNKNOWN;
 	}
 	if (settled.newer != 0)
 		task_log(
 		    t->task, LOG_INFO, " cancelled: superseded by task %" PRId64, settled.newer);
 	return settled.ours ? CLAIM_OURS : CLAIM_REVOKED;
+}
+
+static enum claim
+settle(struct transfer *t, const struct query *q)
+{
+	struct failure f;
+	enum claim claim = settle_or_say(t, q, &f);
+
+	return claim == CLAIM_REFUSED ? CLAIM_UNKNOWN : claim;
 }
 
 /* life of a row: running -> done */
@@ -116,7 +128,7 @@ static const struct db_stmt stmt_failed = { "task_failed",
 	5 };
 
 enum claim
-settle_failed(struct transfer *t, int64_t peak)
+settle_failed(struct transfer *t, int64_t peak, struct failure *refusal)
 {
 	struct query q;
 
@@ -124,7 +136,7 @@ settle_failed(struct transfer *t, int64_t peak)
 	query_str(&q, t->failure.text);
 	query_str(&q, error_class_name(t->failure.class));
 	query_int(&q, peak);
-	return settle(t, &q);
+	return settle_or_say(t, &q, refusal);
 }
 
 /* What the server asked for, in seconds; -1: nothing. */
@@ -196,6 +208,24 @@ settle_postponed(struct transfer *t, int64_t peak, int64_t kept)
 	query_int(&q, t->w->setup->config.worker.retry_delay_ms);
 	query_int(&q, wanted_delay(t));
 	query_int(&q, kept);
+	return settle(t, &q);
+}
+
+enum claim
+settle_refused(struct transfer *t, int64_t peak, const struct failure *refusal)
+{
+	char error[TASK_ERROR_MAX];
+	struct query q;
+
+	snprintf(error, sizeof(error), "%.200s; it is tried again, since it could not end: %.230s",
+	    t->failure.text, refusal->text);
+	query_task(&q, &stmt_postponed, t);
+	query_str(&q, error);
+	query_str(&q, error_class_name(CLASS_TRANSIENT));
+	query_int(&q, peak);
+	query_int(&q, t->w->setup->config.worker.retry_delay_max_ms);
+	query_int(&q, 0);
+	query_int(&q, 0);
 	return settle(t, &q);
 }
 

@@ -11,8 +11,14 @@
 /* The task is done.  peak is the worker's peak memory in bytes. */
 enum claim settle_done(struct transfer *t, int64_t peak);
 
-/* The task has failed for good. */
-enum claim settle_failed(struct transfer *t, int64_t peak);
+/*
+ * The task has failed for good.  CLAIM_REFUSED: the database does not let it end, and *refusal says
+ * why.  A trigger of the database's users can do that.
+ */
+enum claim settle_failed(struct transfer *t, int64_t peak, struct failure *refusal);
+
+/* It must not end, so it is tried again after the longest delay, uncounted. */
+enum claim settle_refused(struct transfer *t, int64_t peak, const struct failure *refusal);
 
 /*
  * The attempt has failed; the task will be tried again after a delay.  kept: bytes in finished
