@@ -123,12 +123,11 @@ test_birth(void)
 	close(zero);
 	setenv("PGPASSWORD", "GEHEIM", 1);
 	signal(SIGPIPE, SIG_IGN);
-	is_int(
-	    run("for f in /proc/$$/fd/*; do [ -e $f ] && fds=$fds${f##*/},; done; "
-		"echo \"{\\\"Version\\\":1,\\\"AccessKeyId\\\":\\\"$fds"
-		"\\\",\\\"SecretAccessKey\\\":\\\"$(env | grep -v ^_= | cut -d= -f1 | sort | "
-		"tr '\\n' ,)\\\"}\"",
-		false, &keys),
+	is_int(run("for f in /proc/$$/fd/*; do [ -e $f ] && fds=$fds${f##*/},; done; "
+		   "echo \"{\\\"Version\\\":1,\\\"AccessKeyId\\\":\\\"$fds"
+		   "\\\",\\\"SecretAccessKey\\\":\\\"$(env | grep -v ^_= | cut -d= -f1 | sort | "
+		   "tr '\\n' ,)\\\"}\"",
+		   false, &keys),
 	    COMMAND_DONE, "a command that looks around: %s", why);
 	is_str(keys.access_key, "0,1,2,", "it has the standard descriptors only");
 	ok(strstr(keys.secret_key, "PG") == NULL && strstr(keys.secret_key, "PATH,") != NULL &&
