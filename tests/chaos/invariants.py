@@ -51,15 +51,18 @@ def may_fail(task):
     return "failed" in ends(task) and (not only_limited or (meets_itself(task) and task.if_exists == "fail"))
 
 
-def meets_damage(run, task, row):
+def meets_its_own(run, task, row):
     """
-    Tells whether a task may have met its own object, damaged: the store spoiled a PUT whose answer was lost.  Nothing tells the object
-    from another program's, which must stay.
+    Tells whether a task may have met an object of its own, and taken it for another program's, which must stay.  The store spoiled a PUT
+    whose answer was lost; or an attempt made the object and could not verify it, and the next one cannot tell that it is of the same
+    bytes, since nothing pins the source or the source has changed.
     """
     found = run.found(task)
-    return bool(task.if_exists != "overwrite" and not task.before and task.destination == "cos" and found
-                and found[0] == task.size and found[1] not in task.crc64s and run.disturber.counts.get("store corrupts")
-                and (row["error"] == "destination exists" or row["verified_by"] == "skipped"))
+    if task.if_exists == "overwrite" or task.before or task.destination != "cos" or not found or found[0] != task.size:
+        return False
+    spoiled = found[1] not in task.crc64s and run.disturber.counts.get("store corrupts")
+    unknown = found[1] in task.crc64s and (task.source == "http" or task.changes_at)
+    return bool((spoiled or unknown) and (row["error"] == "destination exists" or row["verified_by"] == "skipped"))
 
 
 def is_superseded(run, task, row):
@@ -83,7 +86,7 @@ def states(run, rows):
             yield task, "its row is gone"
             continue
         end = end_of(row)
-        if end == "cancelled" and is_superseded(run, task, row) or meets_damage(run, task, row):
+        if end == "cancelled" and is_superseded(run, task, row) or meets_its_own(run, task, row):
             pass
         elif end not in ends(task):
             yield task, f"is {end} ({row['error_class']}: {row['error']}), but may only be {' or '.join(sorted(ends(task)))}"
@@ -133,7 +136,7 @@ def objects(run, rows):
                 yield task, f"done; its row says crc64 {row['crc64']}, at its destination is {found}"
             else:
                 yield from headers(run, task)
-        elif end == "skipped" and meets_itself(task) and found in right or meets_damage(run, task, row):
+        elif end == "skipped" and meets_itself(task) and found in right or meets_its_own(run, task, row):
             continue
         elif end == "cancelled" and found and found[0] == task.size:
             continue  # it may be spoiled: no worker has waited for the answer that says so
@@ -159,7 +162,7 @@ def groups(run, rows):
     """Checks the keys that several tasks write."""
     for number in sorted({t.group for t in run.tasks if t.story in ("contest", "chain")}):
         group = [t for t in run.tasks if t.group == number and t.id in rows]
-        if not group or any(meets_damage(run, t, rows[t.id]) for t in group):
+        if not group or any(meets_its_own(run, t, rows[t.id]) for t in group):
             continue
         done = [t for t in group if end_of(rows[t.id]) == "done"]
         found = run.found(group[0])
