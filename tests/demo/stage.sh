@@ -79,7 +79,7 @@ stage_cos() {
 	node tests/servers/cos/main.js --dir "$DIR/cos" --bucket $INSIDE --bucket $OUTSIDE --key AKIDdemo:demosecret \
 	    >"$DIR/cos.ports" </dev/null &
 	NODE=$!
-	wait_for 10 "the COS endpoint" test -s "$DIR/cos.ports"
+	wait_for 60 "the COS endpoint" test -s "$DIR/cos.ports"
 	COS_PORT=$(sed 's/.*"port":\([0-9]*\).*/\1/' "$DIR/cos.ports")
 	CONTROL=http://127.0.0.1:$(sed 's/.*"control":\([0-9]*\).*/\1/' "$DIR/cos.ports")
 	note "outside: http://$OUTSIDE.$DOMAIN:$COS_PORT"
