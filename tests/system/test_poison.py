@@ -62,6 +62,9 @@ def must_not_have_backed_off(daemon, deaths):
     Checks that dead workers' successors started before the line about the death, or sooner after it than any delay.  On a busy machine
     a process may start late without a delay; with one, all would.
     """
+    # a row tells of a death before the log does
+    for what, count in (("killed", deaths), ("started", daemon.conf["workers"] + deaths)):
+        daemon.wait_log(rf" ferryd\[\d+\] msg=\"worker \d \(pid \d+\) {what}", 10, count=count)
     starts, ends = [], []
     for event in map(parse_line, daemon.log(r" ferryd\[\d+\] msg=\"worker \d \(pid \d+\) (started|killed)")):
         at = datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
