@@ -148,7 +148,7 @@ def test_a_worker_that_gets_none_gives_its_task_to_another_node(ferryd, db, spoo
         row = db.done(task)
         assert row["attempt"] == 0 and row["crashes"] == 0, row
         assert first.log(rf"gives up its task: no connection to the database is to be had: .*too many connections.*task {task}")
-        assert second.log(rf"task {task} done")
+        second.wait_log(rf"task {task} done")
         small, = load(db, spool, 1, size=1000, tag="small")
         db.done(small)
         second.finish()

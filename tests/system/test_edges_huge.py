@@ -105,7 +105,8 @@ def test_last_part_of_the_largest_object_lies_beyond_48_tib(ferryd, db, void, be
     daemon = ferryd(void.stores(), workers=1)
     row = db.done(task)
     assert row["verified_by"] == "crc64" and int(row["crc64"]) == void.crc64(f"size-{size}")
-    assert void.stats()["sent"] == 3 * MIB + 1 and daemon.log("resumed=9999")
+    assert void.stats()["sent"] == 3 * MIB + 1
+    daemon.wait_log("resumed=9999")
 
 
 def test_one_byte_more_than_the_store_takes_is_refused(ferryd, db, void):

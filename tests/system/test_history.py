@@ -198,7 +198,7 @@ def test_successor_that_took_the_upload_over_keeps_it(ferryd, db, cos, spool, st
     assert not daemon.log("does not know") and ([u["id"] for u in cos.uploads()] == [upload] or db.state(task) == "done")
     cos.rate(0)
     is_right(cos, spool, db.done(task), "object", "object", LARGE)
-    assert daemon.log(f'"task {task} done".* resumed=')
+    daemon.wait_log(f'"task {task} done".* resumed=')
 
 
 def load(db, spool, tag, small=60, large=4):

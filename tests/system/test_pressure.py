@@ -475,6 +475,7 @@ def test_statements_that_look_for_cancelled_tasks_are_refused(ferryd, db, spool,
     daemon = ferryd({"spool": spool.store(), "cos": cos.store()}, workers=1)
     task = db.put(spool.put("source", 20 * MIB), f"cos://{BUCKET}/object")
     daemon.worker_of(task)
+    wait_until(lambda: db.sql("SELECT task FROM ferry.upload WHERE initiated"), 20, "the upload: the worker writes nothing for some seconds")
     role = "ferry_daemon"
     db.sql(f"REVOKE ALL ON ferry.lingering FROM {role}")
     db.sql("SELECT pg_notify('ferry_cancel', '')")

@@ -67,7 +67,7 @@ def test_result_with_a_revoked_claim_changes_nothing(wired, db, cos, spool):
     task = db.put(spool.put("object", 1000), target("object"))
     wired.wait_log(f'task {task}: the claim was revoked; the result of worker 1 was dropped', timeout=15)
     row = db.done(task)
-    assert not claimed_once(row) and len(wired.log(f'msg="task {task} done"')) == 1
+    assert not claimed_once(row) and len(wired.wait_log(f'msg="task {task} done"')) == 1
 
 
 def test_master_killed_before_it_settled(wired, db, cos, spool, ferryd, stores):

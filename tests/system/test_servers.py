@@ -131,7 +131,7 @@ def test_resume_after_a_kill(carry, db, server):
     row = db.done(task)
     assert (row["crashes"], row["attempt"], row["verified_by"]) == (0, 0, "md5")
     carrier.must_hold("resumed", size)
-    assert carrier.daemon.log(r"resumed?=[1-9]")
+    carrier.daemon.wait_log(r"resumed?=[1-9]")
 
 
 def test_abandoned_upload(carry, db, server):

@@ -70,7 +70,7 @@ def test_50_kills_under_load_lose_no_task_and_repeat_none(ferryd, db, cos, spool
     rows = db.done(*tasks, timeout=120)
     assert master_session(db) == backend
     assert {(r["attempt"], r["ooms"]) for r in rows} == {(0, 0)}, "a transfer failed whose worker was not killed"
-    deaths = daemon.log(r"worker \d \(pid \d+\) killed by SIGKILL, by someone outside")
+    deaths = daemon.wait_log(r"worker \d \(pid \d+\) killed by SIGKILL, by someone outside", count=50)
     assert len(deaths) == 50
     with_task = [line for line in deaths if re.search(r"task \d+ spool://object at .* task requeued, (?:resumes at part \d+|starts over), crash",
                                                                line)]
@@ -97,5 +97,5 @@ def test_task_whose_workers_always_die_fails_at_max_crashes(ferryd, db, cos, spo
     assert "killed by SIGKILL" in row["error"]
     cos.rate(0)
     assert db.done(other)["crashes"] == 0
-    assert len(daemon.log(rf"killed by SIGKILL, by someone outside; nothing says that memory was short, task {task} ")) == 3
+    assert len(daemon.wait_log(rf"killed by SIGKILL, by someone outside; nothing says that memory was short, task {task} ", count=3)) == 3
     wait_until(lambda: cos.uploads() == [], 15, "the failed task's upload to be aborted")

@@ -207,8 +207,8 @@ def test_source_replaced_between_two_runs_of_the_daemon(daemon, db, cos, origin,
     db.sql("UPDATE ferry.node SET renewed_at = renewed_at - interval '1 hour'")
     daemon.start()
     whole(cos, db.wait(task), seed="second" if replaced else "first")
-    resumed = "resumed=2" in daemon.log_text()
-    assert resumed == (resumes and not replaced)
+    line, = daemon.wait_log(r'"task \d+ done"')
+    assert ("resumed=2" in line) == (resumes and not replaced), line
 
 
 # An end that is not known is not an end.
