@@ -257,7 +257,7 @@ def test_ls_fits_the_terminal(terminal, db):
 
 def test_pause_of_a_queue_that_nobody_named(ctl, db):
     done = ctl("pause", "vidoe", check=False)
-    assert done.returncode == 1 and "--create" in done.stderr and db.sql("SELECT FROM ferry.queue WHERE name = 'vidoe'") == []
+    assert done.returncode == 1 and "--create" in done.stderr and db.sql("SELECT name FROM ferry.queue WHERE name = 'vidoe'") == []
     assert ctl("pause", "--create", "vidoe").stdout == "queue vidoe paused\n"
     put(db, queue="video")
     db.sql("INSERT INTO ferry.node (id, name, pid, version, lease, queues) VALUES (1, 'n', 1, 'x', '30 s', '{bulk}')")

@@ -73,7 +73,7 @@ def test_a_task_does_not_outlive_the_applications_transaction(db, shop, program)
     db.sql(f"INSERT INTO {APP}.upload (key, task) VALUES ('spool://object', 0)")
     done = run(PROGRAMS[program]("spool://object", "spool://copy"), shop)
     assert done.returncode != 0 and "upload_key_key" in done.stderr, done
-    assert db.sql("SELECT FROM ferry.task") == [] and len(uploads(db)) == 1
+    assert db.sql("SELECT id FROM ferry.task") == [] and len(uploads(db)) == 1
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -144,7 +144,7 @@ except RuntimeError as error:
     print(error)
 """)
     assert out == "refused\n" and os.listdir(spool.root) == []
-    assert db.sql("SELECT FROM ferry.task") == db.sql(f"SELECT FROM {APP}.uploads_upload") == []
+    assert db.sql("SELECT id FROM ferry.task") == db.sql(f"SELECT id FROM {APP}.uploads_upload") == []
 
 
 def test_django_admin_shows_adds_cancels_and_retries(db, site):
