@@ -373,7 +373,7 @@ def test_a_store_that_one_node_does_not_know(ferryd, db, cos, spool, tmp_base):
     old.send(signal.SIGHUP)
     old.wait_log("store new is well again")
     assert len(old.log(HOLD)) == 1
-    assert not db.sql("SELECT store FROM ferry.hold")
+    wait_until(lambda: not db.sql("SELECT store FROM ferry.hold"), 10, "the row of the hold to go")
 
 
 def test_a_task_whose_keys_came_right_on_reload(outage, db, cos, spool):
