@@ -40,6 +40,16 @@ def pytest_runtest_call(item):
     signal.alarm(0)
 
 
+def pytest_sessionfinish(session, exitstatus):
+    """Writes the names of the tests that failed, a line each, into the file that FERRY_FAILED names: see again.sh."""
+    path = os.environ.get("FERRY_FAILED")
+    if not path or hasattr(session.config, "workerinput") or exitstatus != pytest.ExitCode.TESTS_FAILED:
+        return
+    stats = session.config.pluginmanager.get_plugin("terminalreporter").stats
+    with open(path, "w") as f:
+        f.writelines(f"{name}\n" for name in sorted({report.nodeid for kind in ("failed", "error") for report in stats.get(kind, [])}))
+
+
 @pytest.fixture(scope="session")
 def base():
     """The directory of this session.  Its path is short, because paths of sockets are limited, and open to other accounts."""

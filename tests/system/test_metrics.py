@@ -18,7 +18,7 @@ from exporter import Exporter, get, parse
 from gate import Gate
 from hogging import Hog
 from origin import make_certificate
-from rig import BUILD, MIB, free_port, running, wait_until
+from rig import BUILD, MIB, free_port, running, title, wait_until
 from stores import BUCKET, REGION, Cos
 from test_confine import CALLS, has_landlock
 
@@ -206,7 +206,10 @@ def test_a_certificate_s_end_is_told_and_renewed(ferryd, db, spool, tmp_base):
 
 def test_kill_from_outside_is_a_signal(start, db):
     exporter = start()
-    os.kill(exporter.daemon.workers()[0], signal.SIGKILL)
+    pid = exporter.daemon.workers()[0]
+    wait_until(lambda: title(pid).endswith(": idle"), 10, "the worker to have started well")
+    time.sleep(0.5)  # until the master has heard of it
+    os.kill(pid, signal.SIGKILL)
     exporter.wait(lambda n: n == 1, "ferry_worker_deaths_total", cause="signal")
     assert exporter.value("ferry_worker_starts_failed_total") == 0
 
